@@ -1,0 +1,1 @@
+export { AnnalError } from "./errors.ts";
