@@ -1,0 +1,36 @@
+import { WaitingLine } from "./waiting-line.ts";
+
+/** A bounded number of slots; taking a free one is synchronous, others wait in line. */
+export class Slots {
+  readonly limit: number;
+  readonly #line = new WaitingLine();
+  #taken = 0;
+
+  constructor(limit: number) {
+    this.limit = limit;
+  }
+
+  get taken(): number {
+    return this.#taken;
+  }
+
+  get waiting(): number {
+    return this.#line.length;
+  }
+
+  tryTake(): boolean {
+    if (this.#taken >= this.limit) return false;
+    this.#taken++;
+    return true;
+  }
+
+  async take(signal?: AbortSignal): Promise<void> {
+    if (this.tryTake()) return;
+    await this.#line.wait(signal);
+  }
+
+  /** Hands the slot to the next in line, or frees it. */
+  release(): void {
+    if (!this.#line.callNext()) this.#taken--;
+  }
+}

@@ -1,0 +1,275 @@
+import type { Msg } from "@nats-io/nats-core";
+import {
+  ClosedError,
+  JetStreamUnavailableError,
+  ReadTimeoutError,
+  ServerRefusedError,
+} from "../errors.ts";
+import { type Backoff, backoffMs, sleep } from "../internal/backoff.ts";
+import { Slots } from "../internal/slots.ts";
+import type { Connection } from "./connection.ts";
+import { fastHeaders } from "./raw-message.ts";
+import type { ReplyHandler, RequestFailure } from "./requests.ts";
+import {
+  fromDirectGet,
+  fromLeaderGet,
+  type LeaderMessage,
+  type StoredMessage,
+} from "./stored-message.ts";
+
+/** How to read: `timeoutMs` bounds the whole read, its repetitions included. */
+export interface ReadBounds {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+type Answer =
+  | { readonly kind: "found"; readonly messages: readonly StoredMessage[] }
+  | { readonly kind: "failed"; readonly error: Error }
+  | { readonly kind: "again"; readonly reason: string };
+
+/** The answer of `STREAM.MSG.GET`. */
+interface LeaderAnswer {
+  readonly message?: LeaderMessage;
+  readonly error?: {
+    readonly code: number;
+    readonly err_code: number;
+    readonly description: string;
+  };
+}
+
+const NO_MESSAGE_FOUND = 10037;
+const RETRY: Backoff = { firstMs: 10, maxMs: 500 };
+const EMPTY = new Uint8Array(0);
+
+/**
+ * Point reads of a stream. `direct` reads are answered by any replica, which may lag; `leader` reads by the leader
+ * alone. All may be repeated safely, so they are, until their time is over.
+ */
+export class DirectReader {
+  readonly stream: string;
+  readonly #connection: Connection;
+  readonly #directSubject: string;
+  readonly #leaderSubject: string;
+  readonly #slots: Slots;
+  readonly #onRetry: (reason: string, attempt: number) => void;
+
+  /**
+   * @param maxInFlight reads of this store on their way at once; more wait
+   * @param onRetry told of each repetition, for diagnostics
+   */
+  constructor(
+    connection: Connection,
+    stream: string,
+    apiPrefix: string,
+    maxInFlight: number,
+    onRetry: (reason: string, attempt: number) => void,
+  ) {
+    this.stream = stream;
+    this.#connection = connection;
+    this.#directSubject = `${apiPrefix}.DIRECT.GET.${stream}`;
+    this.#leaderSubject = `${apiPrefix}.STREAM.MSG.GET.${stream}`;
+    this.#slots = new Slots(maxInFlight);
+    this.#onRetry = onRetry;
+  }
+
+  /** The message at a stream sequence; undefined where this replica has none. */
+  bySequence(sequence: number, bounds: ReadBounds): Promise<StoredMessage | undefined> {
+    return this.#one(this.#directSubject, Buffer.from(`{"seq":${sequence}}`), bounds);
+  }
+
+  /** The last message of a literal subject; undefined where this replica has none. */
+  lastBySubject(subject: string, bounds: ReadBounds): Promise<StoredMessage | undefined> {
+    return this.#one(`${this.#directSubject}.${subject}`, EMPTY, bounds);
+  }
+
+  /** The message at a sequence, asked of the leader. */
+  leaderBySequence(sequence: number, bounds: ReadBounds): Promise<StoredMessage | undefined> {
+    return this.#one(this.#leaderSubject, Buffer.from(`{"seq":${sequence}}`), bounds);
+  }
+
+  /** The last message of a literal subject, asked of the leader. */
+  leaderLastBySubject(subject: string, bounds: ReadBounds): Promise<StoredMessage | undefined> {
+    const request = Buffer.from(JSON.stringify({ last_by_subj: subject }));
+    return this.#one(this.#leaderSubject, request, bounds);
+  }
+
+  /**
+   * The next messages of a literal subject from a sequence on, by the server's own filtered read: it scans the
+   * stream's blocks, so this is for what the history index cannot reach.
+   */
+  nextBySubject(
+    subject: string,
+    fromSequence: number,
+    limit: number,
+    bounds: ReadBounds,
+  ): Promise<readonly StoredMessage[]> {
+    const request = { seq: fromSequence, next_by_subj: subject, batch: limit, max_bytes: 8 << 20 };
+    return this.#read(this.#directSubject, Buffer.from(JSON.stringify(request)), bounds, true);
+  }
+
+  /** The last message of a literal subject at or below a sequence; undefined where there is none. */
+  async lastBySubjectUpTo(
+    subject: string,
+    upToSequence: number,
+    bounds: ReadBounds,
+  ): Promise<StoredMessage | undefined> {
+    const request = { multi_last: [subject], up_to_seq: upToSequence };
+    const bytes = Buffer.from(JSON.stringify(request));
+    const [found] = await this.#read(this.#directSubject, bytes, bounds, true);
+    return found;
+  }
+
+  async #one(
+    subject: string,
+    request: Uint8Array,
+    bounds: ReadBounds,
+  ): Promise<StoredMessage | undefined> {
+    const [found] = await this.#read(subject, request, bounds, false);
+    return found;
+  }
+
+  async #read(
+    subject: string,
+    request: Uint8Array,
+    bounds: ReadBounds,
+    many: boolean,
+  ): Promise<readonly StoredMessage[]> {
+    const deadline = performance.now() + bounds.timeoutMs;
+    for (let attempt = 1; ; attempt++) {
+      bounds.signal?.throwIfAborted();
+      const leftMs = deadline - performance.now();
+      if (leftMs <= 0)
+        throw new ReadTimeoutError(`no answer from ${subject} in ${bounds.timeoutMs} ms`);
+      if (!this.#connection.connected) await this.#connection.whenConnected(leftMs, bounds.signal);
+      const answer = await this.#ask(
+        subject,
+        request,
+        Math.min(leftMs, 5_000),
+        many,
+        bounds.signal,
+      );
+      if (answer.kind === "found") return answer.messages;
+      if (answer.kind === "failed") throw answer.error;
+      this.#onRetry(answer.reason, attempt);
+      const pauseMs = backoffMs(RETRY, attempt);
+      if (performance.now() + pauseMs >= deadline)
+        throw this.#late(answer.reason, bounds.timeoutMs);
+      await sleep(pauseMs, bounds.signal);
+    }
+  }
+
+  async #ask(
+    subject: string,
+    request: Uint8Array,
+    timeoutMs: number,
+    many: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<Answer> {
+    if (!this.#slots.tryTake()) await this.#slots.take(signal);
+    try {
+      return await new Promise<Answer>((resolve, reject) => {
+        const onAbort = (): void => {
+          this.#connection.requests.forget(token);
+          reject(signal?.reason);
+        };
+        const collector = new Collector(many, this.stream, (answer) => {
+          signal?.removeEventListener("abort", onAbort);
+          resolve(answer);
+        });
+        const token = this.#connection.requests.send(
+          subject,
+          request,
+          undefined,
+          timeoutMs,
+          collector,
+        );
+        signal?.addEventListener("abort", onAbort, { once: true });
+      });
+    } finally {
+      this.#slots.release();
+    }
+  }
+
+  #late(reason: string, timeoutMs: number): Error {
+    return reason === "no responders"
+      ? new JetStreamUnavailableError(
+          `nobody answers for stream ${this.stream} within ${timeoutMs} ms: it was deleted, has no leader, ` +
+            "or JetStream is off",
+        )
+      : new ReadTimeoutError(`stream ${this.stream}: no answer within ${timeoutMs} ms (${reason})`);
+  }
+}
+
+/** Collects the replies to one get: one message, or many up to the end mark. */
+class Collector implements ReplyHandler {
+  readonly #many: boolean;
+  readonly #stream: string;
+  readonly #done: (answer: Answer) => void;
+  readonly #messages: StoredMessage[] = [];
+
+  constructor(many: boolean, stream: string, done: (answer: Answer) => void) {
+    this.#many = many;
+    this.#stream = stream;
+    this.#done = done;
+  }
+
+  onReply(message: Msg): boolean {
+    try {
+      return this.#take(message);
+    } catch (error) {
+      this.#done({
+        kind: "failed",
+        error: error instanceof Error ? error : new Error(String(error)),
+      });
+      return true;
+    }
+  }
+
+  onFailure(failure: RequestFailure): void {
+    if (failure === "closed") {
+      this.#done({ kind: "failed", error: new ClosedError("the connection") });
+    } else {
+      this.#done({ kind: "again", reason: failure });
+    }
+  }
+
+  #take(message: Msg): boolean {
+    const headers = fastHeaders(message);
+    if (headers === undefined) return this.#takeLeaderAnswer(message);
+    const status = message.data.length === 0 ? headers.status : undefined;
+    if (status === undefined) {
+      const stored = fromDirectGet(message);
+      if (stored === undefined) throw new ServerRefusedError(0, "unreadable answer", "direct get");
+      this.#messages.push(stored);
+      if (this.#many) return false;
+      return this.#finish({ kind: "found", messages: this.#messages });
+    }
+    if (status === 204 || status === 404)
+      return this.#finish({ kind: "found", messages: this.#messages });
+    if (status === 503) return this.#finish({ kind: "again", reason: "no responders" });
+    const error = new ServerRefusedError(
+      status,
+      headers.description,
+      `reading stream ${this.#stream}`,
+    );
+    return this.#finish({ kind: "failed", error });
+  }
+
+  #takeLeaderAnswer(message: Msg): boolean {
+    const { error, message: found } = message.json<LeaderAnswer>();
+    if (found !== undefined)
+      return this.#finish({ kind: "found", messages: [fromLeaderGet(found)] });
+    if (error?.err_code === NO_MESSAGE_FOUND) return this.#finish({ kind: "found", messages: [] });
+    const description = error?.description ?? "unreadable answer";
+    if (error?.code === 503) return this.#finish({ kind: "again", reason: description });
+    const what = `reading stream ${this.#stream}`;
+    const refused = new ServerRefusedError(error?.err_code ?? 0, description, what);
+    return this.#finish({ kind: "failed", error: refused });
+  }
+
+  #finish(answer: Answer): true {
+    this.#done(answer);
+    return true;
+  }
+}

@@ -1,0 +1,155 @@
+import {
+  createInbox,
+  type Msg,
+  type MsgHdrs,
+  type NatsConnection,
+  type Subscription,
+} from "@nats-io/nats-core";
+import { MsgHdrsImpl } from "@nats-io/nats-core/internal";
+
+/** Why no (further) reply will come. */
+export type RequestFailure = "timeout" | "disconnected" | "closed";
+
+/** What waits for the replies to one request. Neither method may throw: it would deafen the connection. */
+export interface ReplyHandler {
+  /** Takes a reply; true when the request is answered in full. */
+  onReply(message: Msg): boolean;
+  onFailure(failure: RequestFailure): void;
+}
+
+interface Pending {
+  readonly handler: ReplyHandler;
+  deadline: number;
+  readonly timeoutMs: number;
+}
+
+const SWEEP_MS = 25;
+
+/** Headers that were encoded before: the client asks for the bytes while it publishes, nothing else. */
+class EncodedHeaders extends MsgHdrsImpl {
+  bytes: Uint8Array = new Uint8Array(0);
+
+  override encode(): Uint8Array {
+    return this.bytes;
+  }
+}
+
+/**
+ * Requests through one inbox subscription and one timer. The client's own request costs a promise race, a timer and
+ * an error object each; this costs a map entry, which is what makes thousands of appends in flight cheap.
+ */
+export class Requests {
+  readonly #nc: NatsConnection;
+  readonly #inbox: string;
+  readonly #prefixLength: number;
+  readonly #pending = new Map<number, Pending>();
+  readonly #headers = new EncodedHeaders();
+  #subscription: Subscription | undefined;
+  #lastToken = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(nc: NatsConnection, inboxPrefix: string) {
+    this.#nc = nc;
+    this.#inbox = `${createInbox(inboxPrefix)}.`;
+    this.#prefixLength = this.#inbox.length;
+  }
+
+  get inFlight(): number {
+    return this.#pending.size;
+  }
+
+  /**
+   * Sends one request; `handler` gets the replies until it says that it has all, or a failure. The deadline starts
+   * anew with each reply.
+   *
+   * @returns a token for {@link forget}
+   */
+  send(
+    subject: string,
+    payload: Uint8Array,
+    headers: Uint8Array | undefined,
+    timeoutMs: number,
+    handler: ReplyHandler,
+  ): number {
+    this.#subscription ??= this.#subscribe();
+    const token = ++this.#lastToken;
+    this.#pending.set(token, { handler, deadline: performance.now() + timeoutMs, timeoutMs });
+    this.#timer ??= setInterval(() => this.#sweep(), SWEEP_MS);
+    try {
+      this.publish(subject, payload, headers, `${this.#inbox}${token.toString(36)}`);
+    } catch (error) {
+      this.#pending.delete(token);
+      throw error;
+    }
+    return token;
+  }
+
+  /** Publishes without waiting for anything. */
+  publish(
+    subject: string,
+    payload: Uint8Array,
+    headers: Uint8Array | undefined,
+    reply?: string,
+  ): void {
+    if (headers === undefined) {
+      this.#nc.publish(subject, payload, reply === undefined ? {} : { reply });
+      return;
+    }
+    this.#headers.bytes = headers;
+    const withHeaders: { headers: MsgHdrs; reply?: string } = { headers: this.#headers };
+    if (reply !== undefined) withHeaders.reply = reply;
+    this.#nc.publish(subject, payload, withHeaders);
+  }
+
+  /** Stops waiting for a request, whose handler hears nothing more. */
+  forget(token: number): void {
+    this.#pending.delete(token);
+  }
+
+  /** Fails everything in flight: no reply to it can come any more. */
+  failAll(failure: RequestFailure): void {
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    this.#stopTimer();
+    for (const { handler } of pending) handler.onFailure(failure);
+  }
+
+  unsubscribe(): void {
+    if (!this.#nc.isClosed()) this.#subscription?.unsubscribe();
+    this.#subscription = undefined;
+  }
+
+  #subscribe(): Subscription {
+    return this.#nc.subscribe(`${this.#inbox}*`, {
+      callback: (error, message) => {
+        if (error === null) this.#onMessage(message);
+      },
+    });
+  }
+
+  #onMessage(message: Msg): void {
+    const token = Number.parseInt(message.subject.slice(this.#prefixLength), 36);
+    const pending = this.#pending.get(token);
+    if (pending === undefined) return;
+    if (pending.handler.onReply(message)) this.#pending.delete(token);
+    else pending.deadline = performance.now() + pending.timeoutMs;
+  }
+
+  #sweep(): void {
+    if (this.#pending.size === 0) {
+      this.#stopTimer();
+      return;
+    }
+    const now = performance.now();
+    for (const [token, { deadline, handler }] of this.#pending) {
+      if (deadline > now) continue;
+      this.#pending.delete(token);
+      handler.onFailure("timeout");
+    }
+  }
+
+  #stopTimer(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+}

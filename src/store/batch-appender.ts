@@ -1,0 +1,285 @@
+import {
+  AppendOutcomeUnknownError,
+  AppendTooLargeError,
+  TooManyConflictsError,
+  VersionConflictError,
+} from "../errors.ts";
+import { backoffMs, sleep } from "../internal/backoff.ts";
+import { Slots } from "../internal/slots.ts";
+import { publishBatchAcked } from "../nats/publish.ts";
+import type { StoreContext } from "./context.ts";
+import type { Heads } from "./heads.ts";
+import { meets, type OutgoingCommit, outgoingCommit, type PreparedAppend } from "./outgoing.ts";
+import {
+  isPassing,
+  type Placement,
+  placeOf,
+  RACE,
+  recognise,
+  type Stored,
+  throwIfFinal,
+} from "./placement.ts";
+import type { Head } from "./version-cache.ts";
+
+/** An actor's append of a batch, and the head it goes behind. */
+interface Member {
+  readonly append: PreparedAppend;
+  readonly head: Head;
+}
+
+interface UnresolvedBatch {
+  readonly members: readonly Member[];
+  /** Rollbacks noticed before it. */
+  readonly epoch: number;
+  readonly commitId: string;
+}
+
+/** What became of a batch; `members` hold the actors' heads now. */
+type Placed =
+  | { readonly kind: "stored"; readonly results: readonly Stored[] }
+  | { readonly kind: "lost"; readonly members: Member[] };
+
+/** Messages in one atomic batch (nats-server's default of `max_msgs` for batches, ADR-50). */
+export const MAX_BATCH_ACTORS = 1000;
+/** The server takes 50 open batches a stream from all its clients; a process keeps well below. */
+const MAX_BATCHES_IN_FLIGHT = 8;
+
+const unresolved = new WeakMap<AppendOutcomeUnknownError, UnresolvedBatch>();
+
+/** The batch that an error speaks of; undefined for an error of a single append. */
+export function unresolvedBatch(error: AppendOutcomeUnknownError): UnresolvedBatch | undefined {
+  return unresolved.get(error);
+}
+
+/** Appends to several actors at once, all or nothing; the caller holds all their mutexes and a slot. */
+export class BatchAppender {
+  readonly #context: StoreContext;
+  readonly #heads: Heads;
+  readonly #placement: Placement;
+  readonly #slots = new Slots(MAX_BATCHES_IN_FLIGHT);
+  readonly #nextId: () => string;
+
+  /** @param nextId gives ids that no other batch has */
+  constructor(context: StoreContext, heads: Heads, placement: Placement, nextId: () => string) {
+    this.#context = context;
+    this.#heads = heads;
+    this.#placement = placement;
+    this.#nextId = nextId;
+  }
+
+  async append(
+    appends: readonly PreparedAppend[],
+    timeoutMs: number,
+    commitId: string,
+  ): Promise<readonly Stored[]> {
+    if (!this.#slots.tryTake()) await this.#slots.take();
+    try {
+      return await this.#append(appends, performance.now() + timeoutMs, timeoutMs, commitId);
+    } finally {
+      this.#slots.release();
+    }
+  }
+
+  /** Finishes a batch of unknown outcome, as `Appender.resolve` does for one actor. */
+  async resolve(sent: UnresolvedBatch, timeoutMs: number): Promise<readonly Stored[]> {
+    const { members, commitId } = sent;
+    const deadline = performance.now() + timeoutMs;
+    const placed =
+      (await this.#judge(members, true, timeoutMs)) ??
+      (await this.#place(sent, deadline, timeoutMs, true));
+    if (placed.kind === "stored") return placed.results;
+    const [taken = members[0]] = moved(members, placed.members);
+    if (taken === undefined) throw new TypeError("an appendAll has at least one actor");
+    const { append, head } = taken;
+    const note = `appendAll ${commitId} was not stored and never will be`;
+    throw new VersionConflictError(append.actor, append.expectedVersion, head.version, note);
+  }
+
+  async #append(
+    appends: readonly PreparedAppend[],
+    deadline: number,
+    timeoutMs: number,
+    commitId: string,
+  ): Promise<readonly Stored[]> {
+    const bounds = { timeoutMs };
+    if (!(await this.#placement.whenReady(timeoutMs))) {
+      throw this.#placement.notStored("appendAll", timeoutMs);
+    }
+    const { epoch } = this.#context.guard;
+    let members = await this.#each(appends, async ({ subject }) => {
+      const known = await this.#heads.known(subject, bounds);
+      return known ?? (await this.#heads.look(subject, bounds)).head;
+    });
+    for (let conflicts = 0; ; ) {
+      if (members.some(isUnmet)) {
+        members = await this.#each(appends, async ({ subject }) => {
+          return (await this.#heads.look(subject, bounds)).head;
+        });
+        if (members.some(isUnmet)) return await this.#refuse(members, members, timeoutMs);
+      }
+      const placed = await this.#place({ members, epoch, commitId }, deadline, timeoutMs, false);
+      if (placed.kind === "stored") return placed.results;
+      const taken = moved(members, placed.members);
+      if (taken.some(({ append }) => append.expectedVersion !== "any")) {
+        return await this.#refuse(placed.members, taken, timeoutMs);
+      }
+      for (const { append, head } of taken) this.#placement.tellConflict(append, head.version);
+      conflicts++;
+      if (conflicts > this.#context.limits.maxConflictRetries || performance.now() > deadline) {
+        const [loser = members[0]] = taken;
+        if (loser !== undefined) throw new TooManyConflictsError(loser.append.actor, conflicts);
+      }
+      await sleep(backoffMs(RACE, conflicts));
+      members = placed.members;
+    }
+  }
+
+  /** Sends the batch until it is stored or a place is taken. */
+  async #place(
+    sent: UnresolvedBatch,
+    deadline: number,
+    timeoutMs: number,
+    alreadySent: boolean,
+  ): Promise<Placed> {
+    const { connection, limits } = this.#context;
+    const { members, epoch, commitId } = sent;
+    let inDoubt = alreadySent;
+    for (let attempt = 1; ; attempt++) {
+      if (!(await this.#placement.whenReady(deadline - performance.now()))) {
+        throw inDoubt
+          ? unknownOutcome(sent, timeoutMs)
+          : this.#placement.notStored("appendAll", timeoutMs);
+      }
+      for (const { head } of members) this.#placement.assertSameStream(epoch, head);
+      // A batch id is good for one attempt: leftovers of a lost one must not mix with the next.
+      const messages = this.#messages(members, this.#nextId());
+      const waitMs = Math.min(limits.ackTimeoutMs, deadline - performance.now());
+      const outcome = await publishBatchAcked(connection.requests, messages, waitMs);
+      if (outcome.kind === "stored") return this.#take(members, messages, outcome.sequence);
+      if (outcome.kind === "unknown") inDoubt = true;
+      else if (!inDoubt) throwIfFinal(outcome, `appendAll ${commitId}`);
+      this.#placement.tellRetry(attempt, outcome);
+      await this.#placement.pause(outcome, attempt, deadline);
+      const settled = await this.#settle(members, deadline, inDoubt);
+      if (settled !== undefined) return settled;
+    }
+  }
+
+  async #settle(
+    members: readonly Member[],
+    deadline: number,
+    inDoubt: boolean,
+  ): Promise<Placed | undefined> {
+    if (!(await this.#placement.whenReady(deadline - performance.now()))) return undefined;
+    try {
+      return await this.#judge(members, inDoubt, Math.max(1, deadline - performance.now()));
+    } catch (error) {
+      if (inDoubt && isPassing(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** All places ours = stored; another's at one of them = nothing stored, for good; all free = no proof. */
+  async #judge(
+    members: readonly Member[],
+    inDoubt: boolean,
+    timeoutMs: number,
+  ): Promise<Placed | undefined> {
+    const bounds = { timeoutMs };
+    const looks = await Promise.all(
+      members.map(async ({ append, head }) => {
+        const look = await this.#heads.look(append.subject, bounds);
+        const found = await this.#placement.at(append, head, look.commit, inDoubt, bounds);
+        return { append, head: look.head, found };
+      }),
+    );
+    if (looks.every(({ found }) => found === "free")) return undefined;
+    const results: Stored[] = [];
+    for (const { append, found } of looks) {
+      if (found === "free" || found === "gone" || found.commitId !== append.commitId) {
+        return { kind: "lost", members: looks };
+      }
+      const stored = recognise(append, found);
+      results.push(inDoubt ? { ...stored, replayed: false } : stored);
+    }
+    return { kind: "stored", results };
+  }
+
+  /** Refused: a repetition of the same appendAll reports its first result, anything else is a conflict. */
+  async #refuse(
+    members: readonly Member[],
+    culprits: readonly Member[],
+    timeoutMs: number,
+  ): Promise<readonly Stored[]> {
+    const results: Stored[] = [];
+    for (const { append, head } of members) {
+      const earlier = await this.#placement.earlier(append, head, { timeoutMs });
+      if (earlier === undefined) break;
+      results.push(earlier);
+    }
+    if (results.length === members.length) return results;
+    const culprit =
+      culprits.find(isUnmet) ?? culprits.find(({ append }) => append.expectedVersion !== "any");
+    if (culprit === undefined)
+      throw new TypeError("an appendAll is refused only because of an actor");
+    const { append, head } = culprit;
+    this.#placement.tellConflict(append, head.version);
+    throw new VersionConflictError(append.actor, append.expectedVersion, head.version);
+  }
+
+  #each(
+    appends: readonly PreparedAppend[],
+    headOf: (append: PreparedAppend) => Promise<Head>,
+  ): Promise<Member[]> {
+    return Promise.all(appends.map(async (append) => ({ append, head: await headOf(append) })));
+  }
+
+  #messages(members: readonly Member[], batchId: string): OutgoingCommit[] {
+    const { limits } = this.#context;
+    let bytes = 0;
+    const messages = members.map(({ append, head }, at) => {
+      const last = at === members.length - 1 ? "Nats-Batch-Commit: 1\r\n" : "";
+      const batch = `Nats-Batch-Id: ${batchId}\r\nNats-Batch-Sequence: ${at + 1}\r\n${last}`;
+      const message = outgoingCommit(append, head, this.#context.maxMessageBytes(), batch);
+      bytes += message.headers.length + message.payload.length;
+      return message;
+    });
+    if (bytes > limits.maxBatchBytes) {
+      throw new AppendTooLargeError("the appendAll", bytes, limits.maxBatchBytes, "bytes");
+    }
+    return messages;
+  }
+
+  #take(
+    members: readonly Member[],
+    messages: readonly OutgoingCommit[],
+    lastSequence: number,
+  ): Placed {
+    const results = members.map(({ append }, at) => {
+      const sequence = lastSequence - messages.length + 1 + at;
+      const { version = 0, index = "none" } = messages[at] ?? {};
+      const { commitId, subject } = append;
+      this.#context.cache.advance(subject, { version, sequence, commitId, index });
+      this.#context.guard.saw(sequence, commitId);
+      return { version, position: sequence, replayed: false };
+    });
+    return { kind: "stored", results };
+  }
+}
+
+function unknownOutcome(sent: UnresolvedBatch, timeoutMs: number): AppendOutcomeUnknownError {
+  const [first, ...rest] = sent.members.map(({ append, head }) => placeOf(append, head));
+  if (first === undefined) throw new TypeError("an appendAll has at least one actor");
+  const error = new AppendOutcomeUnknownError([first, ...rest], sent.commitId, timeoutMs);
+  unresolved.set(error, sent);
+  return error;
+}
+
+function isUnmet({ append, head }: Member): boolean {
+  return !meets(append.expectedVersion, head.version);
+}
+
+/** The members whose actors are no longer where they were. */
+function moved(before: readonly Member[], now: readonly Member[]): readonly Member[] {
+  return now.filter(({ head }, at) => head.sequence !== before[at]?.head.sequence);
+}

@@ -1,0 +1,22 @@
+import { InvalidArgumentError } from "../errors.ts";
+
+/** The most characters (each one byte) of a commit id. */
+export const maxCommitIdLength = 128;
+
+const printable = /^[\x21-\x7e]{1,128}$/;
+
+/**
+ * Asserts that `commitId` may stand in the `Annal-Commit` header as it is: 1 to 128 printable ASCII
+ * characters without space, so that no header parser of any client trims or folds it.
+ *
+ * @throws {InvalidArgumentError} naming `commitId`
+ */
+export function validateCommitId(commitId: unknown): asserts commitId is string {
+  if (typeof commitId !== "string" || !printable.test(commitId)) {
+    throw new InvalidArgumentError(
+      "commitId",
+      `1 to ${maxCommitIdLength} printable ASCII characters without spaces`,
+      commitId,
+    );
+  }
+}

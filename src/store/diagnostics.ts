@@ -1,0 +1,101 @@
+import { channel } from "node:diagnostics_channel";
+
+/**
+ * The channels on which a store says what it does (`node:diagnostics_channel`). Publishing costs nothing while nobody
+ * listens; subscribers must not throw.
+ *
+ * | channel | message |
+ * |---|---|
+ * | `annal:append` | an append or appendAll ended: {@link AppendMessage} |
+ * | `annal:read` | a read of an actor or of the stream ended: {@link ReadMessage} |
+ * | `annal:conflict` | an append met another writer: {@link ConflictMessage} |
+ * | `annal:cache` | the version cache was asked or changed: {@link CacheMessage} |
+ * | `annal:retry` | a request is sent again: {@link RetryMessage} |
+ * | `annal:reconnect` | the connection was lost, came back, or a reader was set up anew: {@link ReconnectMessage} |
+ * | `annal:history` | an actor's index did not hold and the server's filtered read was used: {@link HistoryMessage} |
+ */
+export const channels: {
+  readonly append: TypedChannel<AppendMessage>;
+  readonly read: TypedChannel<ReadMessage>;
+  readonly conflict: TypedChannel<ConflictMessage>;
+  readonly cache: TypedChannel<CacheMessage>;
+  readonly retry: TypedChannel<RetryMessage>;
+  readonly reconnect: TypedChannel<ReconnectMessage>;
+  readonly history: TypedChannel<HistoryMessage>;
+} = {
+  append: channel("annal:append"),
+  read: channel("annal:read"),
+  conflict: channel("annal:conflict"),
+  cache: channel("annal:cache"),
+  retry: channel("annal:retry"),
+  reconnect: channel("annal:reconnect"),
+  history: channel("annal:history"),
+};
+
+/** A `node:diagnostics_channel` channel whose messages have a known shape. */
+interface TypedChannel<Message> {
+  readonly hasSubscribers: boolean;
+  publish(message: Message): void;
+}
+
+/** An append ended, well or not. */
+export interface AppendMessage {
+  readonly stream: string;
+  /** Subjects of the actors appended to. */
+  readonly subjects: readonly string[];
+  readonly commitId: string;
+  readonly events: number;
+  readonly durationMs: number;
+  /** Position of the (last) commit; undefined where it failed. */
+  readonly position: number | undefined;
+  readonly error: unknown;
+}
+
+/** A read ended: to its end, by its consumer, or by an error. */
+export interface ReadMessage {
+  readonly stream: string;
+  /** The actor's subject; undefined for a read of the stream. */
+  readonly subject: string | undefined;
+  readonly commits: number;
+  readonly durationMs: number;
+}
+
+/** The server refused an append, or the actor was not where it was expected. */
+export interface ConflictMessage {
+  readonly stream: string;
+  readonly subject: string;
+  readonly expectedVersion: number | string;
+  readonly actualVersion: number;
+  /** Whether the store tries again by itself (`"any"` only). */
+  readonly retried: boolean;
+}
+
+/** `hit` and `miss` are appends that found, or did not find, the actor's head; the rest are changes. */
+export interface CacheMessage {
+  readonly stream: string;
+  readonly subject: string | undefined;
+  readonly what: "hit" | "miss" | "lowered" | "distrusted";
+}
+
+/** Something is asked or sent again. */
+export interface RetryMessage {
+  readonly stream: string;
+  readonly what: "append" | "read";
+  readonly attempt: number;
+  readonly reason: string;
+}
+
+/** The connection or a reader's consumer. */
+export interface ReconnectMessage {
+  readonly stream: string;
+  readonly what: "disconnected" | "reconnected" | "reader_recreated" | "rolled_back";
+  readonly reason: string | undefined;
+}
+
+/** An index pointed to what is not there, or not the actor's. */
+export interface HistoryMessage {
+  readonly stream: string;
+  readonly subject: string;
+  readonly sequence: number;
+  readonly reason: string;
+}

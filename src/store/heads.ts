@@ -1,0 +1,109 @@
+import { StreamRolledBackError } from "../errors.ts";
+import type { ReadBounds } from "../nats/direct.ts";
+import type { StoredMessage } from "../nats/stored-message.ts";
+import { headOf, readCommit, readCommitHeaders, type StoredCommit } from "./commit.ts";
+import type { StoreContext } from "./context.ts";
+import { channels } from "./diagnostics.ts";
+import { type Head, NO_HEAD } from "./version-cache.ts";
+
+/** What a look at an actor's head showed: its last commit, and the head that the cache holds since. */
+export interface HeadLook {
+  readonly commit: StoredCommit | undefined;
+  readonly head: Head;
+}
+
+/** Finds actors' heads: the last message of the subject, never the history. Every answer goes into the cache. */
+export class Heads {
+  readonly #context: StoreContext;
+
+  constructor(context: StoreContext) {
+    this.#context = context;
+  }
+
+  /** The actor's last commit as the leader has it; undefined for an actor without events. */
+  async fetch(subject: string, bounds: ReadBounds): Promise<StoredCommit | undefined> {
+    const message = await this.#last(subject, bounds);
+    return message === undefined ? undefined : readCommit(message, this.#context.prefix);
+  }
+
+  /** For the holder of the actor's mutex: asks, and makes the cache hold the answer even where it is lower. */
+  async look(subject: string, bounds: ReadBounds): Promise<HeadLook> {
+    const before = this.#context.cache.peek(subject);
+    const commit = await this.fetch(subject, bounds);
+    const seen = commit === undefined ? NO_HEAD : headOf(commit);
+    return { commit, head: this.#corrected(subject, before, seen) };
+  }
+
+  /**
+   * The head that the holder of the mutex appends behind: known, or fetched. A head from before the stream came under
+   * suspicion is compared with the stream once.
+   *
+   * @throws {StreamRolledBackError} if another commit stands where the suspected head was
+   */
+  async known(subject: string, bounds: ReadBounds): Promise<Head | undefined> {
+    const { cache, stream } = this.#context;
+    const head = cache.get(subject);
+    if (channels.cache.hasSubscribers) {
+      channels.cache.publish({ stream, subject, what: head === undefined ? "miss" : "hit" });
+    }
+    if (head !== undefined) {
+      return head.index === "unknown" ? (await this.look(subject, bounds)).head : head;
+    }
+    const suspect = cache.suspect(subject);
+    if (suspect !== undefined) await this.#acquit(subject, suspect, bounds);
+    return undefined;
+  }
+
+  /**
+   * The actor's version for a reader, who holds no mutex: what the server shows; should it show less than is known, the
+   * leader is asked under the mutex, because only then may the cache be lowered.
+   */
+  async latest(subject: string, bounds: ReadBounds): Promise<Head> {
+    const { cache, mutex } = this.#context;
+    const commit = await this.fetch(subject, bounds);
+    const seen = commit === undefined ? NO_HEAD : headOf(commit);
+    const known = cache.peek(subject);
+    if (known === undefined || seen.sequence > known.sequence || seen.commitId === known.commitId) {
+      if (commit !== undefined) this.#context.guard.saw(seen.sequence, seen.commitId);
+      return cache.advance(subject, seen);
+    }
+    await mutex.lock(subject, bounds.signal);
+    try {
+      return (await this.look(subject, bounds)).head;
+    } finally {
+      mutex.unlock(subject);
+    }
+  }
+
+  #corrected(subject: string, before: Head | undefined, head: Head): Head {
+    const { cache, stream } = this.#context;
+    if (before !== undefined && disagrees(before, head)) {
+      this.#context.guard.suspect();
+      if (channels.cache.hasSubscribers)
+        channels.cache.publish({ stream, subject, what: "lowered" });
+    }
+    if (head.sequence > 0) this.#context.guard.saw(head.sequence, head.commitId);
+    return cache.correct(subject, before, head);
+  }
+
+  #last(subject: string, bounds: ReadBounds): Promise<StoredMessage | undefined> {
+    const { direct, replicated } = this.#context;
+    return replicated()
+      ? direct.leaderLastBySubject(subject, bounds)
+      : direct.lastBySubject(subject, bounds);
+  }
+
+  async #acquit(subject: string, suspect: Head, bounds: ReadBounds): Promise<void> {
+    const { cache, direct, stream } = this.#context;
+    const message = await direct.leaderBySequence(suspect.sequence, bounds);
+    cache.forget(subject);
+    const found = message?.subject === subject ? readCommitHeaders(message).commitId : undefined;
+    if (found === suspect.commitId) return;
+    throw new StreamRolledBackError(stream, suspect.sequence, suspect.commitId, found);
+  }
+}
+
+function disagrees(known: Head, found: Head): boolean {
+  if (found.sequence === known.sequence) return found.commitId !== known.commitId;
+  return found.sequence < known.sequence;
+}

@@ -1,0 +1,242 @@
+import { CorruptCommitError } from "../errors.ts";
+import type { ReadBounds } from "../nats/direct.ts";
+import type { StoredMessage } from "../nats/stored-message.ts";
+import { headOf, indexOf, readCommit, type StoredCommit } from "./commit.ts";
+import type { StoreContext } from "./context.ts";
+import { channels } from "./diagnostics.ts";
+import { HistoryWalk, type VersionRange } from "./history-walk.ts";
+
+/** Which commits of an actor to read: those that hold a version of the range, oldest first unless `backwards`. */
+export interface HistoryRange {
+  /** @default 1 */
+  readonly fromVersion?: number | undefined;
+  /** @default the actor's version when the read starts */
+  readonly toVersion?: number | undefined;
+  readonly backwards?: boolean | undefined;
+  /** About how many events will be taken, so that no more than needed is fetched ahead. */
+  readonly expectedEvents?: number | undefined;
+}
+
+const SCAN_BATCH = 512;
+
+/**
+ * Reads actors' histories by the index that the commits carry; where it does not hold, by the server's filtered read,
+ * which is slow and therefore said on a channel. What is returned is dense in version, or the read fails.
+ */
+export class HistoryReader {
+  readonly #context: StoreContext;
+
+  constructor(context: StoreContext) {
+    this.#context = context;
+  }
+
+  /** The commit that holds `version`; `head`, if the caller has it, saves a request. */
+  async commitAt(
+    subject: string,
+    version: number,
+    head: StoredCommit | undefined,
+    bounds: ReadBounds,
+  ): Promise<StoredCommit | undefined> {
+    const range = { fromVersion: version, toVersion: version, expectedEvents: 1 };
+    for await (const commit of this.commits(subject, range, bounds, head)) return commit;
+    return undefined;
+  }
+
+  /** The commits of an actor up to the head seen at the start. A read to the end tells the version cache. */
+  async *commits(
+    subject: string,
+    range: HistoryRange,
+    bounds: ReadBounds,
+    knownHead?: StoredCommit,
+  ): AsyncGenerator<StoredCommit, void, undefined> {
+    const head = knownHead ?? (await this.#head(subject, bounds));
+    if (head === undefined) return;
+    const fromVersion = range.fromVersion ?? 1;
+    const toVersion = Math.min(range.toVersion ?? head.version, head.version);
+    if (fromVersion > toVersion) return;
+    const versions = { fromVersion, toVersion };
+    const commits =
+      range.backwards === true
+        ? this.#backwards(subject, head, versions, range, bounds)
+        : this.#forwards(subject, head, versions, range, bounds);
+    yield* commits;
+  }
+
+  async *#forwards(
+    subject: string,
+    head: StoredCommit,
+    range: VersionRange,
+    hints: HistoryRange,
+    bounds: ReadBounds,
+  ): AsyncGenerator<StoredCommit, void, undefined> {
+    const walk = this.#walk(subject, head, range, hints, bounds);
+    let last: StoredCommit | undefined;
+    for (;;) {
+      const step = await walk.next();
+      if (step === undefined) return;
+      if ("reason" in step || !follows(last, step, range)) {
+        if ("reason" in step) this.#tellHole(subject, step.sequence, step.reason);
+        else this.#tellHole(subject, step.message.sequence, "versions are not dense");
+        const after = last?.message.sequence ?? 0;
+        yield* this.#scan(subject, after, head, range, last, bounds);
+        return;
+      }
+      last = step;
+      yield step;
+      if (step.version >= range.toVersion) return;
+    }
+  }
+
+  async *#backwards(
+    subject: string,
+    head: StoredCommit,
+    range: VersionRange,
+    hints: HistoryRange,
+    bounds: ReadBounds,
+  ): AsyncGenerator<StoredCommit, void, undefined> {
+    const walk = this.#walk(subject, head, range, { ...hints, backwards: true }, bounds);
+    let last: StoredCommit | undefined;
+    for (;;) {
+      const step = await walk.next();
+      if (step === undefined) return;
+      if ("reason" in step || !precedes(step, last)) {
+        if ("reason" in step) this.#tellHole(subject, step.sequence, step.reason);
+        else this.#tellHole(subject, step.message.sequence, "versions are not dense");
+        yield* this.#stepBack(subject, last ?? head, last === undefined, range, bounds);
+        return;
+      }
+      last = step;
+      yield step;
+      if (step.firstVersion <= range.fromVersion) return;
+    }
+  }
+
+  #walk(
+    subject: string,
+    head: StoredCommit,
+    range: VersionRange,
+    hints: HistoryRange,
+    bounds: ReadBounds,
+  ): HistoryWalk {
+    const { prefix, limits } = this.#context;
+    return new HistoryWalk(head, range, {
+      backwards: hints.backwards === true,
+      windowBytes: limits.readWindowBytes,
+      expectedEvents: hints.expectedEvents,
+      fetch: (sequence) => this.#bySequence(sequence, bounds),
+      predecessor: (commit) => this.#predecessor(subject, commit, bounds),
+      read: (message) => readCommit(message, prefix),
+      indexOf,
+      subject,
+    });
+  }
+
+  /** The server's filtered read, from behind a sequence to the head: slow, but needs no index. */
+  async *#scan(
+    subject: string,
+    afterSequence: number,
+    head: StoredCommit,
+    range: VersionRange,
+    lastYielded: StoredCommit | undefined,
+    bounds: ReadBounds,
+  ): AsyncGenerator<StoredCommit, void, undefined> {
+    let last = lastYielded;
+    let from = afterSequence + 1;
+    while (from <= head.message.sequence) {
+      const found = await this.#context.direct.nextBySubject(subject, from, SCAN_BATCH, bounds);
+      const messages = found.length > 0 ? found : [head.message];
+      for (const message of messages) {
+        if (message.sequence > head.message.sequence) return;
+        from = message.sequence + 1;
+        const commit = readCommit(message, this.#context.prefix);
+        if (commit.version < range.fromVersion) continue;
+        if (!follows(last, commit, range)) {
+          throw gap(commit, last?.version ?? range.fromVersion - 1);
+        }
+        last = commit;
+        yield commit;
+        if (commit.version >= range.toVersion) return;
+      }
+    }
+  }
+
+  /** Backwards by each commit's predecessor, one request each. */
+  async *#stepBack(
+    subject: string,
+    start: StoredCommit,
+    inclusive: boolean,
+    range: VersionRange,
+    bounds: ReadBounds,
+  ): AsyncGenerator<StoredCommit, void, undefined> {
+    let commit = start;
+    if (inclusive) yield commit;
+    while (commit.firstVersion > range.fromVersion) {
+      const message = await this.#predecessor(subject, commit, bounds);
+      const before = message === undefined ? undefined : readCommit(message, this.#context.prefix);
+      if (before === undefined || before.version !== commit.firstVersion - 1) {
+        throw gap(commit, before?.version ?? 0);
+      }
+      commit = before;
+      if (commit.firstVersion <= range.toVersion) yield commit;
+    }
+  }
+
+  async #head(subject: string, bounds: ReadBounds): Promise<StoredCommit | undefined> {
+    const { cache, direct, guard, prefix, replicated } = this.#context;
+    let message = await direct.lastBySubject(subject, bounds);
+    const known = cache.peek(subject)?.sequence ?? 0;
+    if ((message?.sequence ?? 0) < known && replicated()) {
+      message = await direct.leaderLastBySubject(subject, bounds);
+    }
+    if (message === undefined) return undefined;
+    const commit = readCommit(message, prefix);
+    cache.advance(subject, headOf(commit));
+    guard.saw(message.sequence, commit.commitId);
+    return commit;
+  }
+
+  /** By sequence; what a replica does not have is asked of the leader before it counts as missing. */
+  async #bySequence(sequence: number, bounds: ReadBounds): Promise<StoredMessage | undefined> {
+    const { direct } = this.#context;
+    const found = await direct.bySequence(sequence, bounds);
+    return found ?? (await direct.leaderBySequence(sequence, bounds));
+  }
+
+  /** The commit before one: by its verified expectation, else by asking for the subject's last below it. */
+  async #predecessor(
+    subject: string,
+    commit: StoredCommit,
+    bounds: ReadBounds,
+  ): Promise<StoredMessage | undefined> {
+    const { expectedSequence, message } = commit;
+    if (expectedSequence === 0 || commit.firstVersion === 1) return undefined;
+    if (expectedSequence !== undefined) {
+      const found = await this.#bySequence(expectedSequence, bounds);
+      if (found?.subject === subject) return found;
+    }
+    return this.#context.direct.lastBySubjectUpTo(subject, message.sequence - 1, bounds);
+  }
+
+  #tellHole(subject: string, sequence: number, reason: string): void {
+    if (!channels.history.hasSubscribers) return;
+    channels.history.publish({ stream: this.#context.stream, subject, sequence, reason });
+  }
+}
+
+function follows(last: StoredCommit | undefined, next: StoredCommit, range: VersionRange): boolean {
+  if (last === undefined) return next.firstVersion <= range.fromVersion;
+  return next.firstVersion === last.version + 1;
+}
+
+function precedes(before: StoredCommit, last: StoredCommit | undefined): boolean {
+  return last === undefined || before.version === last.firstVersion - 1;
+}
+
+function gap(commit: StoredCommit, version: number): CorruptCommitError {
+  const { message, firstVersion } = commit;
+  return new CorruptCommitError(
+    message.sequence,
+    message.subject,
+    `its first event is version ${firstVersion}, but the actor's history before it ends at version ${version}`,
+  );
+}

@@ -1,0 +1,204 @@
+import {
+  type AppendPlace,
+  CommitIdReusedError,
+  ConnectionFailedError,
+  JetStreamUnavailableError,
+  ReadTimeoutError,
+  ServerRefusedError,
+  StreamRolledBackError,
+} from "../errors.ts";
+import { type Backoff, backoffMs, sleep } from "../internal/backoff.ts";
+import type { ReadBounds } from "../nats/direct.ts";
+import { ErrorCode, type PublishOutcome } from "../nats/publish.ts";
+import type { StoredCommit } from "./commit.ts";
+import type { StoreContext } from "./context.ts";
+import { channels } from "./diagnostics.ts";
+import type { HistoryReader } from "./history-reader.ts";
+import type { PreparedAppend } from "./outgoing.ts";
+import { assemblePayload, decodePayload, sameEvents } from "./payload.ts";
+import { settled } from "./stream-guard.ts";
+import type { Head } from "./version-cache.ts";
+
+/** What became of an append to one actor. */
+export interface Stored {
+  /** Version of its last event. */
+  readonly version: number;
+  readonly position: number;
+  /** Whether it had been stored by an earlier call already. */
+  readonly replayed: boolean;
+}
+
+/** What stands right behind a head: nothing yet, another history altogether, or a commit. */
+export type AtPlace = "free" | "gone" | StoredCommit;
+
+/** Waits between attempts that the server put off. */
+export const BUSY: Backoff = { firstMs: 5, maxMs: 250 };
+/** Waits between the races of an append with `"any"`. */
+export const RACE: Backoff = { firstMs: 1, maxMs: 50 };
+
+const busyCodes: ReadonlySet<number> = new Set([
+  ErrorCode.wrongLastSequence,
+  ErrorCode.wrongLastSequenceUndecided,
+  ErrorCode.duplicateInProcess,
+  ErrorCode.temporarilyUnavailable,
+  ErrorCode.clusterWithoutLeader,
+  ErrorCode.batchIncomplete,
+  ErrorCode.tooManyBatches,
+]);
+
+/** What single appends and batches share: finding out what stands at the place an append was meant for. */
+export class Placement {
+  readonly #context: StoreContext;
+  readonly #history: HistoryReader;
+
+  constructor(context: StoreContext, history: HistoryReader) {
+    this.#context = context;
+    this.#history = history;
+  }
+
+  /**
+   * The commit right behind `head`, given the actor's commit now.
+   *
+   * @throws {StreamRolledBackError} if the actor lost commits while an outcome was in doubt: no proof can be found
+   */
+  async at(
+    append: PreparedAppend,
+    head: Head,
+    current: StoredCommit | undefined,
+    inDoubt: boolean,
+    bounds: ReadBounds,
+  ): Promise<AtPlace> {
+    const sequence = current?.message.sequence ?? 0;
+    if (sequence === head.sequence) return "free";
+    if (current === undefined || sequence < head.sequence) {
+      if (!inDoubt) return "gone";
+      const { stream } = this.#context;
+      throw new StreamRolledBackError(stream, head.sequence, head.commitId, current?.commitId);
+    }
+    if (current.expectedSequence === head.sequence) return current;
+    const version = head.version + 1;
+    return (await this.#history.commitAt(append.subject, version, current, bounds)) ?? "gone";
+  }
+
+  /** The first result of an append that was stored by an earlier call, found by its version and commit id. */
+  async earlier(
+    append: PreparedAppend,
+    head: Head,
+    bounds: ReadBounds,
+  ): Promise<Stored | undefined> {
+    const { expectedVersion, commitId, commitIdGiven, subject } = append;
+    const version = expectedVersion === "none" ? 0 : expectedVersion;
+    if (!commitIdGiven || typeof version !== "number" || version >= head.version) return undefined;
+    const found = await this.#history.commitAt(subject, version + 1, undefined, bounds);
+    if (found?.commitId !== commitId || found.firstVersion !== version + 1) return undefined;
+    return recognise(append, found);
+  }
+
+  /** Whether something may be sent at once: connected, and no suspicion of the stream. */
+  get ready(): boolean {
+    const { connection, guard } = this.#context;
+    return connection.connected && guard.checking === undefined;
+  }
+
+  /** Whether something may be sent, now or within `leftMs`. */
+  async whenReady(leftMs: number): Promise<boolean> {
+    const { connection, guard, stream } = this.#context;
+    const deadline = performance.now() + leftMs;
+    try {
+      while (!this.ready) {
+        const waitMs = deadline - performance.now();
+        if (waitMs <= 0) return false;
+        if (!connection.connected) await connection.whenConnected(waitMs);
+        else if (guard.checking !== undefined) await settled(guard.checking, stream, waitMs);
+      }
+      return leftMs > 0;
+    } catch (error) {
+      if (isPassing(error)) return false;
+      throw error;
+    }
+  }
+
+  /**
+   * Refuses to go on with a head from before the stream was rolled back: the same expectation would be accepted on
+   * another history.
+   */
+  assertSameStream(epoch: number, head: Head): void {
+    const { guard, stream } = this.#context;
+    if (guard.epoch === epoch) return;
+    throw new StreamRolledBackError(stream, head.sequence, head.commitId || "no commit", undefined);
+  }
+
+  /** Waits as the outcome demands before anything is sent again; an unknown one is looked into at once. */
+  async pause(outcome: PublishOutcome, attempt: number, deadline: number): Promise<void> {
+    if (outcome.kind === "unknown") return;
+    if (attempt === 1 && isConflict(outcome)) return;
+    const leftMs = Math.max(0, deadline - performance.now());
+    await sleep(Math.min(backoffMs(BUSY, attempt), leftMs));
+  }
+
+  /** The error at the deadline of an append of which nothing can have been stored. */
+  notStored(what: string, timeoutMs: number): Error {
+    const { connection, stream } = this.#context;
+    return connection.connected
+      ? new JetStreamUnavailableError(
+          `stream ${stream} took no ${what} within ${timeoutMs} ms; nothing was stored`,
+        )
+      : new ConnectionFailedError(`disconnected for ${timeoutMs} ms; nothing was stored`);
+  }
+
+  tellConflict({ subject, expectedVersion }: PreparedAppend, actualVersion: number): void {
+    if (!channels.conflict.hasSubscribers) return;
+    const retried = expectedVersion === "any";
+    const { stream } = this.#context;
+    channels.conflict.publish({ stream, subject, expectedVersion, actualVersion, retried });
+  }
+
+  tellRetry(attempt: number, outcome: PublishOutcome): void {
+    if (!channels.retry.hasSubscribers) return;
+    const reason = reasonOf(outcome);
+    channels.retry.publish({ stream: this.#context.stream, what: "append", attempt, reason });
+  }
+}
+
+/**
+ * A commit with the append's own id: its first result.
+ *
+ * @throws {CommitIdReusedError} if it holds other events
+ */
+export function recognise(append: PreparedAppend, found: StoredCommit): Stored {
+  const own = decodePayload(assemblePayload(undefined, append.body)).events;
+  if (!sameEvents(own, found.payload.events)) {
+    throw new CommitIdReusedError(append.actor, append.commitId, found.message.sequence);
+  }
+  return { version: found.version, position: found.message.sequence, replayed: true };
+}
+
+/** Where an append behind `head` would stand. */
+export function placeOf(append: PreparedAppend, head: Head): AppendPlace {
+  const { actor, subject } = append;
+  return { actor, subject, expectedSequence: head.sequence, firstVersion: head.version + 1 };
+}
+
+/** Throws a refusal that says "no" rather than "not now". */
+export function throwIfFinal(outcome: PublishOutcome, what: string): void {
+  if (outcome.kind !== "refused" || busyCodes.has(outcome.errorCode)) return;
+  throw new ServerRefusedError(outcome.errorCode, outcome.description, what);
+}
+
+/** Errors of a read that say nothing about the stream. */
+export function isPassing(error: unknown): boolean {
+  return (
+    error instanceof ReadTimeoutError ||
+    error instanceof JetStreamUnavailableError ||
+    error instanceof ConnectionFailedError
+  );
+}
+
+function isConflict(outcome: PublishOutcome): boolean {
+  return outcome.kind === "refused" && outcome.errorCode === ErrorCode.wrongLastSequence;
+}
+
+function reasonOf(outcome: PublishOutcome): string {
+  if (outcome.kind === "unknown") return outcome.reason;
+  return outcome.kind === "refused" ? outcome.description : outcome.kind;
+}

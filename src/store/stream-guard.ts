@@ -1,0 +1,173 @@
+import { JetStreamUnavailableError, StreamNotFoundError } from "../errors.ts";
+import { backoffMs, sleep } from "../internal/backoff.ts";
+import type { Connection } from "../nats/connection.ts";
+import type { DirectReader } from "../nats/direct.ts";
+import type { JetStreamAccess } from "../nats/stream.ts";
+import { streamState } from "../nats/stream.ts";
+import { readCommitHeaders } from "./commit.ts";
+import { channels } from "./diagnostics.ts";
+
+/** What the guard watches and whom it tells. */
+export interface GuardOptions {
+  readonly connection: Connection;
+  readonly direct: DirectReader;
+  readonly stream: string;
+  readonly access: JetStreamAccess;
+  /** When the stream was created, as the server says it. */
+  readonly created: string;
+  /** The stream is not the one that was known; nothing may be decided on what was remembered of it. */
+  readonly onRollback: () => void;
+}
+
+const RETRY = { firstMs: 20, maxMs: 1_000 };
+const ADVISORIES = /\.STREAM\.(CREATED|DELETED|RESTORE_CREATE|RESTORE_COMPLETE)\./;
+
+/**
+ * Notices that the stream was recreated, restored or rolled back. It remembers the highest commit seen (position and
+ * id) and compares it with the stream after each reconnect, when the server announces a change of the stream, and when
+ * something known disagrees with it. While it looks, nothing is appended.
+ */
+export class StreamGuard {
+  readonly #options: GuardOptions;
+  readonly #unwatch: () => void;
+  #created: string;
+  #sequence = 0;
+  #commitId = "";
+  #epoch = 0;
+  #checking: Promise<void> | undefined;
+  #again = false;
+  #closed = false;
+
+  constructor(options: GuardOptions) {
+    this.#options = options;
+    this.#created = options.created;
+    this.#unwatch = this.#watch();
+  }
+
+  /** Counts the rollbacks that were noticed. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** Set while the stream is being compared: wait for it before anything is appended. Never rejects. */
+  get checking(): Promise<void> | undefined {
+    return this.#checking;
+  }
+
+  saw(sequence: number, commitId: string): void {
+    if (sequence <= this.#sequence) return;
+    this.#sequence = sequence;
+    this.#commitId = commitId;
+  }
+
+  /** Something disagrees, or may have changed: compare. */
+  suspect(): void {
+    if (this.#closed) return;
+    this.#again = true;
+    this.#checking ??= this.#compareUntilKnown().finally(() => {
+      this.#checking = undefined;
+    });
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#unwatch();
+  }
+
+  #watch(): () => void {
+    const { connection, stream } = this.#options;
+    const unlisten = connection.listen((event) => {
+      if (event === "reconnect") this.suspect();
+      if (!channels.reconnect.hasSubscribers || event === "close") return;
+      const what = event === "reconnect" ? "reconnected" : "disconnected";
+      channels.reconnect.publish({ stream, what, reason: undefined });
+    });
+    const advisories = connection.nc.subscribe(`$JS.EVENT.ADVISORY.STREAM.*.${stream}`, {
+      callback: (error, message) => {
+        if (error === null && ADVISORIES.test(message.subject)) this.suspect();
+      },
+    });
+    return () => {
+      unlisten();
+      if (!connection.nc.isClosed() && !advisories.isClosed()) advisories.unsubscribe();
+    };
+  }
+
+  async #compareUntilKnown(): Promise<void> {
+    for (let attempt = 1; !this.#closed && !this.#options.connection.closed; attempt++) {
+      this.#again = false;
+      try {
+        await this.#options.connection.whenConnected(this.#options.access.timeoutMs);
+        await this.#compare();
+        if (!this.#again) return;
+        attempt = 0;
+      } catch (error) {
+        if (error instanceof StreamNotFoundError) {
+          this.#rolledBack("the stream was deleted");
+          return;
+        }
+        const reason = error instanceof Error ? error.message : String(error);
+        this.#tellRetry(attempt, reason);
+        await sleep(backoffMs(RETRY, attempt));
+      }
+    }
+  }
+
+  async #compare(): Promise<void> {
+    const { connection, direct, stream, access } = this.#options;
+    const sequence = this.#sequence;
+    const commitId = this.#commitId;
+    const state = await streamState(connection.nc, stream, access);
+    if (state.created !== this.#created) {
+      this.#created = state.created;
+      this.#rolledBack("the stream was created anew");
+      return;
+    }
+    if (sequence === 0) return;
+    const message =
+      state.lastSequence < sequence
+        ? undefined
+        : await direct.leaderBySequence(sequence, { timeoutMs: access.timeoutMs });
+    const found = message === undefined ? undefined : readCommitHeaders(message).commitId;
+    if (found === commitId) return;
+    this.#rolledBack(
+      `expected commit ${commitId} at position ${sequence}, found ${found ?? "nothing"}`,
+    );
+  }
+
+  #rolledBack(reason: string): void {
+    this.#epoch++;
+    this.#sequence = 0;
+    this.#commitId = "";
+    this.#options.onRollback();
+    this.#tell("rolled_back", reason);
+  }
+
+  #tellRetry(attempt: number, reason: string): void {
+    if (!channels.retry.hasSubscribers) return;
+    channels.retry.publish({ stream: this.#options.stream, what: "read", attempt, reason });
+  }
+
+  #tell(what: "rolled_back", reason: string): void {
+    if (!channels.reconnect.hasSubscribers) return;
+    channels.reconnect.publish({ stream: this.#options.stream, what, reason });
+  }
+}
+
+/** Waits for `checking` at most `timeoutMs`. */
+export async function settled(
+  checking: Promise<void>,
+  stream: string,
+  timeoutMs: number,
+): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const message = `stream ${stream} could not be compared with what is known within ${timeoutMs} ms; nothing was sent`;
+    timer = setTimeout(() => reject(new JetStreamUnavailableError(message)), timeoutMs);
+  });
+  try {
+    await Promise.race([checking, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
