@@ -1,5 +1,4 @@
 import type { Msg } from "@nats-io/nats-core";
-import { deferred } from "../internal/deferred.ts";
 import type { ReplyHandler, RequestFailure, Requests } from "./requests.ts";
 
 /** What is known of a publish after its answer, or after none. */
@@ -78,19 +77,17 @@ export function publishAcked(
  * lost before shows up as an incomplete batch on the commit, so nothing is gained by waiting for the first ack
  * (ADR-50 asks for that only to detect servers without the feature). The caller has put the batch headers in.
  */
-export async function publishBatchAcked(
+export function publishBatchAcked(
   requests: Requests,
   messages: readonly OutgoingMessage[],
   timeoutMs: number,
 ): Promise<PublishOutcome> {
-  const { promise, resolve } = deferred<PublishOutcome>();
+  const last = messages.at(-1);
+  if (last === undefined) throw new RangeError("a batch has at least one message");
   for (const message of messages.slice(0, -1)) {
     requests.publish(message.subject, message.payload, message.headers);
   }
-  for (const { subject, payload, headers } of messages.slice(-1)) {
-    requests.send(subject, payload, headers, timeoutMs, new AckHandler(resolve));
-  }
-  return promise;
+  return publishAcked(requests, last, timeoutMs);
 }
 
 function parseAck(message: Msg): PublishOutcome {

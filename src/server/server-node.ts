@@ -20,6 +20,8 @@ export interface NodeOptions {
   readonly folder: string;
   /** Whether the folder is removed at the end. */
   readonly temporary: boolean;
+  /** Folder to remove where this process dies first; for a node of a cluster the one that holds all nodes' folders. */
+  readonly removeWhenOrphaned: string | undefined;
   readonly clientPort: number;
   readonly monitorPort: number;
   readonly sync: SyncMode;
@@ -81,7 +83,7 @@ export class ServerNode implements NatsServer {
       // On the command line the store's folder holds even where `config` brings a jetstream block of its own.
       command: [...command, "-sd", options.folder, "--ports_file_dir", this.#portsFolder],
       logFile: this.logFile,
-      removeWhenOrphaned: options.temporary ? options.folder : undefined,
+      removeWhenOrphaned: options.removeWhenOrphaned,
     });
     this.#process = started;
     await this.#waitFor("listening", async () => await this.#listens(started.pid), signal);

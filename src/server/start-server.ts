@@ -89,6 +89,7 @@ async function startProcesses(
     binary,
     version,
     temporary,
+    removeWhenOrphaned: temporary ? folder : undefined,
     sync: options.sync ?? "always",
     config: options.config,
     startTimeoutMs,
@@ -107,7 +108,7 @@ async function startProcesses(
 
 type CommonOptions = Pick<
   NodeOptions,
-  "binary" | "version" | "temporary" | "sync" | "config" | "startTimeoutMs"
+  "binary" | "version" | "temporary" | "removeWhenOrphaned" | "sync" | "config" | "startTimeoutMs"
 >;
 
 function buildServer(

@@ -1,37 +1,28 @@
-import { ClosedError, InvalidArgumentError, ReadTimeoutError } from "../errors.ts";
+import {
+  type AppendOutcomeUnknownError,
+  ClosedError,
+  InvalidArgumentError,
+  ReadTimeoutError,
+} from "../errors.ts";
 import { backoffMs, sleep } from "../internal/backoff.ts";
-import { KeyedMutex } from "../internal/keyed-mutex.ts";
-import { Slots } from "../internal/slots.ts";
 import { uniqueIds } from "../internal/unique-ids.ts";
-import { borrowConnection, type Connection, openConnection } from "../nats/connection.ts";
-import type { NatsConnection } from "../nats/connection.ts";
-import { DirectReader } from "../nats/direct.ts";
-import { type CheckedStream, checkServer, ensureStream, streamState } from "../nats/stream.ts";
-import type { AppendOutcomeUnknownError } from "../errors.ts";
+import { borrowConnection, type NatsConnection, openConnection } from "../nats/connection.ts";
+import { type CheckedStream, streamState } from "../nats/stream.ts";
+import { type ActorPage, listActors } from "./actor-list.ts";
 import { ActorReader, type ReadOptions } from "./actor-reader.ts";
 import { Appender } from "./appender.ts";
+import { assemble, type StoreParts } from "./assembly.ts";
 import { BatchAppender } from "./batch-appender.ts";
 import type { StoreContext } from "./context.ts";
-import { channels } from "./diagnostics.ts";
-import type { ActorType, Commit, Cursor, EventMap, NewEvent, RecordedEvent } from "./event.ts";
+import type { ActorType, Commit, EventMap, NewEvent, RecordedEvent } from "./event.ts";
 import { Follower } from "./follower.ts";
 import { Heads } from "./heads.ts";
 import { HistoryReader } from "./history-reader.ts";
-import { Interpreter } from "./interpreter.ts";
-import {
-  type ConnectOptions,
-  type ResolvedOptions,
-  resolveOptions,
-  type StoreOptions,
-} from "./options.ts";
+import { type ConnectOptions, resolveOptions, type StoreOptions } from "./options.ts";
 import { Placement } from "./placement.ts";
-import { StreamGuard } from "./stream-guard.ts";
-import { type ActorPage, listActors } from "./actor-list.ts";
 import { type StreamReadOptions, StreamReader, type SubscribeOptions } from "./stream-reader.ts";
+import { type Actor, actorSubject } from "./subject.ts";
 import type { Subscription } from "./subscription.ts";
-import type { Actor } from "./subject.ts";
-import { actorSubject } from "./subject.ts";
-import { VersionCache } from "./version-cache.ts";
 import { type AppendOptions, type AppendResult, type CommitOptions, Writer } from "./writer.ts";
 
 /** One actor's part of an `appendAll`. */
@@ -62,14 +53,6 @@ export interface StoreHealth {
   readonly cachedActors: number;
 }
 
-interface Parts<Events extends EventMap> {
-  readonly context: StoreContext;
-  readonly checked: CheckedStream;
-  readonly options: ResolvedOptions;
-  readonly interpreter: Interpreter<Events>;
-  readonly follow: boolean;
-}
-
 /**
  * An event-sourced store of actors on one JetStream stream. Safe to use from many processes at once: the server decides
  * each append, the store only knows where to ask.
@@ -92,7 +75,7 @@ export class EventStore<Events extends EventMap = EventMap> {
   readonly #follower: Follower | undefined;
   #closing: Promise<void> | undefined;
 
-  private constructor(parts: Parts<Events>) {
+  private constructor(parts: StoreParts<Events>) {
     const { context, interpreter } = parts;
     const history = new HistoryReader(context);
     const heads = new Heads(context);
@@ -122,7 +105,7 @@ export class EventStore<Events extends EventMap = EventMap> {
     options.signal?.throwIfAborted();
     const connection = await openConnection(natsOptions(options), connectTimeoutMs);
     try {
-      return await EventStore.#open<Events>(connection, options, options.inboxPrefix);
+      return new EventStore<Events>(await assemble(connection, options, options.inboxPrefix));
     } catch (error) {
       await connection.close();
       throw error;
@@ -143,65 +126,11 @@ export class EventStore<Events extends EventMap = EventMap> {
     resolveOptions<Events>(options);
     const connection = borrowConnection(nc, options.inboxPrefix ?? "_INBOX");
     try {
-      return await EventStore.#open<Events>(connection, options, options.inboxPrefix);
+      return new EventStore<Events>(await assemble(connection, options, options.inboxPrefix));
     } catch (error) {
       await connection.close();
       throw error;
     }
-  }
-
-  static async #open<Events extends EventMap>(
-    connection: Connection,
-    given: StoreOptions<Events>,
-    inboxPrefix: string | undefined,
-  ): Promise<EventStore<Events>> {
-    const options = resolveOptions<Events>(given);
-    const { stream, prefix, apiPrefix, connectTimeoutMs: timeoutMs } = options;
-    checkServer(connection.nc);
-    const access = { apiPrefix, timeoutMs };
-    const { create, replicas, maxBytes, duplicateWindowMs, signal } = given;
-    const request = { name: stream, prefix, create, replicas, maxBytes, duplicateWindowMs, signal };
-    const checked = await ensureStream(connection.nc, { ...request, ...access });
-    const cache = new VersionCache(options.cacheMaxActors);
-    const rollbackListeners = new Set<() => void>();
-    const direct = new DirectReader(
-      connection,
-      stream,
-      apiPrefix,
-      options.maxReadsInFlight,
-      tellRetry(stream),
-    );
-    const guard = new StreamGuard({
-      connection,
-      direct,
-      stream,
-      access,
-      created: checked.created,
-      onRollback: () => {
-        cache.distrust();
-        for (const listener of rollbackListeners) listener();
-      },
-    });
-    const context: StoreContext = {
-      stream,
-      prefix,
-      apiPrefix,
-      inboxPrefix: inboxPrefix ?? "_INBOX",
-      connection,
-      direct,
-      cache,
-      mutex: new KeyedMutex(),
-      slots: new Slots(options.maxInFlight),
-      replicated: () => checked.replicas > 1,
-      guard,
-      rollbackListeners,
-      limits: options,
-      maxMessageBytes: () =>
-        Math.min(connection.maxPayload, checked.maxMessageBytes ?? Number.POSITIVE_INFINITY),
-    };
-    const { schemas, upcasters, validateReads = true, follow = false } = given;
-    const interpreter = new Interpreter<Events>(schemas, upcasters, validateReads);
-    return new EventStore<Events>({ context, checked, options, interpreter, follow });
   }
 
   /** Name of the stream. */
@@ -350,7 +279,8 @@ export class EventStore<Events extends EventMap = EventMap> {
     }
     const { timeoutMs, signal } = this.#bounds(options);
     const deadline = performance.now() + timeoutMs;
-    for (let attempt = 1; position > 0; attempt++) {
+    if (position === 0) return;
+    for (let attempt = 1; ; attempt++) {
       const leftMs = deadline - performance.now();
       if (leftMs <= 0) {
         throw new ReadTimeoutError(
@@ -408,13 +338,6 @@ export class EventStore<Events extends EventMap = EventMap> {
   }
 }
 
-function tellRetry(stream: string): (reason: string, attempt: number) => void {
-  return (reason, attempt) => {
-    if (!channels.retry.hasSubscribers) return;
-    channels.retry.publish({ stream, what: "read", attempt, reason });
-  };
-}
-
 /** The options of the NATS client among those of the store. */
 function natsOptions<Events extends EventMap>(
   options: ConnectOptions<Events>,
@@ -427,5 +350,3 @@ function natsOptions<Events extends EventMap>(
 function ofType<T>(value: unknown): T {
   return value as T;
 }
-
-export type { Cursor };

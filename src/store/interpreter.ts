@@ -117,17 +117,20 @@ export class Interpreter<Events extends EventMap> {
     events: readonly Shape[],
     where: (at: number) => string,
   ): readonly Shape[] | Promise<readonly Shape[]> {
-    let asynchronous = false;
-    const results = events.map((event, at) => {
+    const checked: Shape[] = [];
+    const later: Promise<void>[] = [];
+    for (const [at, event] of events.entries()) {
+      checked.push(event);
       const name = `${actorType}.${event.type}`;
-      const schema = this.#rules.schemas.get(name);
-      if (schema === undefined) return event;
-      const result = schema["~standard"].validate(event.data);
-      if (!(result instanceof Promise)) return accept(event, result, name, where(at));
-      asynchronous = true;
-      return result.then((settled) => accept(event, settled, name, where(at)));
-    });
-    return asynchronous ? Promise.all(results) : typed<readonly Shape[]>(results);
+      const result = this.#rules.schemas.get(name)?.["~standard"].validate(event.data);
+      if (result === undefined) continue;
+      const take = (settled: StandardSchemaV1.Result<unknown>): void => {
+        checked[at] = accept(event, settled, name, where(at));
+      };
+      if (result instanceof Promise) later.push(result.then(take));
+      else take(result);
+    }
+    return later.length === 0 ? checked : Promise.all(later).then(() => checked);
   }
 }
 

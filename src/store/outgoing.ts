@@ -93,7 +93,6 @@ function indexBehind(head: Head): HistoryIndex {
 
 const headerName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const reservedName = /^(nats|annal)-/i;
-const badValue = /[\u0000-\u0008\u000a-\u001f\u007f]/;
 
 /**
  * The caller's headers as header lines.
@@ -108,7 +107,7 @@ export function headerLines(headers: Readonly<Record<string, string>> | undefine
       const expected = "header names of token characters that do not start with Nats- or Annal-";
       throw new InvalidArgumentError("headers", expected, name);
     }
-    if (typeof value !== "string" || badValue.test(value)) {
+    if (typeof value !== "string" || hasControlCharacter(value)) {
       throw new InvalidArgumentError(
         `headers["${name}"]`,
         "text without control characters",
@@ -118,4 +117,13 @@ export function headerLines(headers: Readonly<Record<string, string>> | undefine
     lines += `${name}: ${value}\r\n`;
   }
   return lines;
+}
+
+/** A header value may hold tabs; CR, LF and the like would end it. */
+function hasControlCharacter(value: string): boolean {
+  for (let at = 0; at < value.length; at++) {
+    const code = value.charCodeAt(at);
+    if ((code < 0x20 && code !== 0x09) || code === 0x7f) return true;
+  }
+  return false;
 }

@@ -88,7 +88,7 @@ export class StreamReader<Events extends EventMap> {
 
   #kept<T>(subscription: StreamSubscription<T>): StreamSubscription<T> {
     this.#subscriptions.add(subscription);
-    subscription.ended.then(() => this.#subscriptions.delete(subscription));
+    void subscription.ended.then(() => this.#subscriptions.delete(subscription));
     return subscription;
   }
 

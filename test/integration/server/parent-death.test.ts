@@ -1,7 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
@@ -29,9 +28,10 @@ async function runAndKill(
   await exited;
   const answer: unknown = JSON.parse(said[0] ?? "null");
   if (typeof answer !== "object" || answer === null) throw new Error("the program said nothing");
-  const { pids, logFile } = { pids: [], logFile: "", ...answer };
+  const { pids, storeDir } = { pids: [], storeDir: "", ...answer };
   expect(pids.length).toBeGreaterThan(0);
-  return { pids, folder: dirname(logFile) };
+  expect(storeDir).not.toBe("");
+  return { pids, folder: storeDir };
 }
 
 async function expectNothingLeft({ pids, folder }: { pids: number[]; folder: string }) {

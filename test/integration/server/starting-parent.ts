@@ -3,7 +3,7 @@ import { startServer } from "../../../src/server/index.ts";
 
 const server = await startServer(process.argv[2] === "cluster" ? { cluster: 3 } : {});
 const pids = server.nodes.map((node) => node.pid);
-process.stdout.write(`${JSON.stringify({ pids, logFile: server.logFile })}\n`);
+process.stdout.write(`${JSON.stringify({ pids, storeDir: server.storeDir })}\n`);
 if (process.argv[2] === "exit") process.exit(0);
 if (process.argv[2] === "paused") {
   await server.pause();

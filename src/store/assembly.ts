@@ -1,0 +1,81 @@
+import { KeyedMutex } from "../internal/keyed-mutex.ts";
+import { Slots } from "../internal/slots.ts";
+import type { Connection } from "../nats/connection.ts";
+import { DirectReader } from "../nats/direct.ts";
+import { type CheckedStream, checkServer, ensureStream } from "../nats/stream.ts";
+import type { StoreContext } from "./context.ts";
+import { channels } from "./diagnostics.ts";
+import type { EventMap } from "./event.ts";
+import { Interpreter } from "./interpreter.ts";
+import { resolveOptions, type StoreOptions } from "./options.ts";
+import { StreamGuard } from "./stream-guard.ts";
+import { VersionCache } from "./version-cache.ts";
+
+/** What a store is made of once its stream was found or created, and checked. */
+export interface StoreParts<Events extends EventMap> {
+  readonly context: StoreContext;
+  readonly checked: CheckedStream;
+  readonly interpreter: Interpreter<Events>;
+  readonly follow: boolean;
+}
+
+/** Checks the server and the stream, and puts together what the parts of a store share. */
+export async function assemble<Events extends EventMap>(
+  connection: Connection,
+  given: StoreOptions<Events>,
+  inboxPrefix: string | undefined,
+): Promise<StoreParts<Events>> {
+  const options = resolveOptions<Events>(given);
+  const { stream, prefix, apiPrefix, connectTimeoutMs: timeoutMs } = options;
+  checkServer(connection.nc);
+  const access = { apiPrefix, timeoutMs };
+  const { create, replicas, maxBytes, duplicateWindowMs, signal } = given;
+  const request = { name: stream, prefix, create, replicas, maxBytes, duplicateWindowMs, signal };
+  const checked = await ensureStream(connection.nc, { ...request, ...access });
+  const cache = new VersionCache(options.cacheMaxActors);
+  const rollbackListeners = new Set<() => void>();
+  const onRetry = tellRetry(stream);
+  const direct = new DirectReader(connection, stream, apiPrefix, options.maxReadsInFlight, onRetry);
+  const guard = new StreamGuard({
+    connection,
+    direct,
+    stream,
+    access,
+    created: checked.created,
+    onRollback: () => {
+      cache.distrust();
+      for (const listener of rollbackListeners) listener();
+    },
+  });
+  const context: StoreContext = {
+    stream,
+    prefix,
+    apiPrefix,
+    inboxPrefix: inboxPrefix ?? "_INBOX",
+    connection,
+    direct,
+    cache,
+    mutex: new KeyedMutex(),
+    slots: new Slots(options.maxInFlight),
+    replicated: () => checked.replicas > 1,
+    guard,
+    rollbackListeners,
+    limits: options,
+    maxMessageBytes: () =>
+      Math.min(connection.maxPayload, checked.maxMessageBytes ?? Number.POSITIVE_INFINITY),
+  };
+  const { schemas, upcasters, validateReads = true, follow = false } = given;
+  return {
+    context,
+    checked,
+    interpreter: new Interpreter<Events>(schemas, upcasters, validateReads),
+    follow,
+  };
+}
+
+function tellRetry(stream: string): (reason: string, attempt: number) => void {
+  return (reason, attempt) => {
+    if (!channels.retry.hasSubscribers) return;
+    channels.retry.publish({ stream, what: "read", attempt, reason });
+  };
+}
