@@ -73,7 +73,7 @@ export class Connection {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#end();
-    if (this.#owned) await this.nc.drain().catch(() => this.nc.close());
+    if (this.#owned) await this.nc.close();
     else this.requests.unsubscribe();
   }
 

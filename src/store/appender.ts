@@ -68,7 +68,7 @@ export class Appender {
       throw this.#placement.notStored("append", timeoutMs);
     }
     const { epoch } = this.#context.guard;
-    let head = await this.#heads.known(subject, bounds);
+    let head = this.#heads.cached(subject) ?? (await this.#heads.known(subject, bounds));
     // That an actor has no events yet, the expectation itself proves: a first commit needs no look.
     let current = head === undefined && !this.#expectsNothing(append);
     head ??= current ? (await this.#heads.look(subject, bounds)).head : NO_HEAD;

@@ -1,5 +1,3 @@
-import { KeyedMutex } from "../internal/keyed-mutex.ts";
-import { Slots } from "../internal/slots.ts";
 import type { Connection } from "../nats/connection.ts";
 import { DirectReader } from "../nats/direct.ts";
 import { type CheckedStream, checkServer, ensureStream } from "../nats/stream.ts";
@@ -9,6 +7,7 @@ import type { EventMap } from "./event.ts";
 import { Interpreter } from "./interpreter.ts";
 import { resolveOptions, type StoreOptions } from "./options.ts";
 import { StreamGuard } from "./stream-guard.ts";
+import { Turns } from "./turns.ts";
 import { VersionCache } from "./version-cache.ts";
 
 /** What a store is made of once its stream was found or created, and checked. */
@@ -55,8 +54,7 @@ export async function assemble<Events extends EventMap>(
     connection,
     direct,
     cache,
-    mutex: new KeyedMutex(),
-    slots: new Slots(options.maxInFlight),
+    turns: new Turns(options.maxInFlight, options.maxQueuedAppends),
     replicated: () => checked.replicas > 1,
     guard,
     rollbackListeners,

@@ -107,7 +107,7 @@ export class BatchAppender {
     }
     const { epoch } = this.#context.guard;
     let members = await this.#each(appends, async ({ subject }) => {
-      const known = await this.#heads.known(subject, bounds);
+      const known = this.#heads.cached(subject) ?? (await this.#heads.known(subject, bounds));
       return known ?? (await this.#heads.look(subject, bounds)).head;
     });
     for (let conflicts = 0; ; ) {

@@ -1,4 +1,4 @@
-import { CorruptCommitError } from "../errors.ts";
+import { CorruptCommitError, UnsupportedFormatError } from "../errors.ts";
 import type { StoredMessage } from "../nats/stored-message.ts";
 import { decodeIndex, type HistoryIndex } from "./history-index.ts";
 import { type DecodedPayload, decodePayload } from "./payload.ts";
@@ -41,21 +41,21 @@ export function readCommitHeaders(message: StoredMessage): CommitHeaders {
   const stated = headers.get(Header.version);
   if (stated === undefined) throw corrupt(message, `no ${Header.version} header`);
   const dot = stated.indexOf(".");
-  const version = Number(dot < 0 ? stated : stated.slice(0, dot));
-  const ordinal = dot < 0 ? undefined : Number(stated.slice(dot + 1));
-  if (!Number.isSafeInteger(version) || version < 1 || !isOrdinal(ordinal)) {
+  const version = parseDecimal(stated, 0, dot < 0 ? stated.length : dot);
+  const ordinal = dot < 0 ? undefined : parseDecimal(stated, dot + 1, stated.length);
+  if (!(version >= 1) || Number.isNaN(ordinal)) {
     throw corrupt(
       message,
       `${Header.version} is "${stated}", expected <version> or <version>.<ordinal>`,
     );
   }
   const expected = headers.get(Header.expectedSequence);
-  return {
-    commitId,
-    version,
-    ordinal,
-    expectedSequence: expected === undefined ? undefined : Number(expected),
-  };
+  const expectedSequence =
+    expected === undefined ? undefined : parseDecimal(expected, 0, expected.length);
+  if (Number.isNaN(expectedSequence)) {
+    throw corrupt(message, `${Header.expectedSequence} is "${expected}", expected a sequence`);
+  }
+  return { commitId, version, ordinal, expectedSequence };
 }
 
 /** Reads a whole commit; whatever is none is an error that names its position, never skipped. */
@@ -67,6 +67,8 @@ export function readCommit(message: StoredMessage, prefix: string): StoredCommit
   try {
     payload = decodePayload(message.data);
   } catch (cause) {
+    // not corrupt: another version reads it
+    if (cause instanceof UnsupportedFormatError) throw cause;
     throw corrupt(message, cause instanceof Error ? cause.message : String(cause), cause);
   }
   const firstVersion = version - payload.events.length + 1;
@@ -86,6 +88,10 @@ export function indexOf(commit: StoredCommit): HistoryIndex | "none" {
     return "none";
   const index = decodeIndex(payload.index, ordinal);
   if (index === undefined) return "none";
+  // without predecessor, the commit is the actor's first
+  if (index.pointers.length === 0 && index.unindexedBelow === 0 && firstVersion !== 1) {
+    return "none";
+  }
   const [sequence = index.unindexedBelow, version = firstVersion - 1] = index.pointers;
   return sequence === expectedSequence && version === firstVersion - 1 ? index : "none";
 }
@@ -100,8 +106,23 @@ export function headOf(commit: StoredCommit): Head {
   };
 }
 
-function isOrdinal(ordinal: number | undefined): boolean {
-  return ordinal === undefined || (Number.isSafeInteger(ordinal) && ordinal >= 0);
+/**
+ * The plain decimal in `text` from `start` to `end`: a safe integer without sign or leading zeros;
+ * NaN of anything else. A loop because this runs for every message, twice or three times.
+ */
+function parseDecimal(text: string, start: number, end: number): number {
+  const digits = end - start;
+  // 2^53 has 16 digits
+  if (digits < 1 || digits > 16 || (digits > 1 && text.charCodeAt(start) === 0x30)) {
+    return Number.NaN;
+  }
+  let value = 0;
+  for (let at = start; at < end; at++) {
+    const digit = text.charCodeAt(at) - 0x30;
+    if (digit < 0 || digit > 9) return Number.NaN;
+    value = value * 10 + digit;
+  }
+  return value <= Number.MAX_SAFE_INTEGER ? value : Number.NaN;
 }
 
 function corrupt(message: StoredMessage, reason: string, cause?: unknown): CorruptCommitError {

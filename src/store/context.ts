@@ -1,8 +1,7 @@
-import type { KeyedMutex } from "../internal/keyed-mutex.ts";
-import type { Slots } from "../internal/slots.ts";
 import type { Connection } from "../nats/connection.ts";
 import type { DirectReader } from "../nats/direct.ts";
 import type { StreamGuard } from "./stream-guard.ts";
+import type { Turns } from "./turns.ts";
 import type { VersionCache } from "./version-cache.ts";
 
 /** What the parts of one open store share. */
@@ -17,9 +16,7 @@ export interface StoreContext {
   readonly connection: Connection;
   readonly direct: DirectReader;
   readonly cache: VersionCache;
-  readonly mutex: KeyedMutex;
-  /** Appends in flight. */
-  readonly slots: Slots;
+  readonly turns: Turns;
   /** Whether reads may come from a lagging replica, so that heads are asked of the leader. */
   readonly replicated: () => boolean;
   /** Notices a stream that was rolled back; told of every commit seen. */

@@ -303,7 +303,7 @@ export class EventStore<Events extends EventMap = EventMap> {
       serverVersion: nc.info?.version,
       stream,
       replicas: this.#checked.replicas,
-      appendsInFlight: this.#writer.inFlight,
+      appendsInFlight: this.#context.turns.size,
       cachedActors: cache.size,
     };
   }
@@ -319,7 +319,7 @@ export class EventStore<Events extends EventMap = EventMap> {
   }
 
   async #close(): Promise<void> {
-    await this.#writer.close();
+    await this.#context.turns.close();
     await this.#streamReader.close();
     await this.#follower?.close();
     this.#context.guard.close();

@@ -35,23 +35,29 @@ export class Heads {
   }
 
   /**
-   * The head that the holder of the mutex appends behind: known, or fetched. A head from before the stream came under
-   * suspicion is compared with the stream once.
+   * For the holder of the mutex, where {@link cached} gave nothing: what the cache knows and has to be completed first. A
+   * head from before the stream came under suspicion is compared with the stream once.
    *
    * @throws {StreamRolledBackError} if another commit stands where the suspected head was
    */
   async known(subject: string, bounds: ReadBounds): Promise<Head | undefined> {
-    const { cache, stream } = this.#context;
-    const head = cache.get(subject);
-    if (channels.cache.hasSubscribers) {
-      channels.cache.publish({ stream, subject, what: head === undefined ? "miss" : "hit" });
-    }
-    if (head !== undefined) {
-      return head.index === "unknown" ? (await this.look(subject, bounds)).head : head;
-    }
+    const { cache } = this.#context;
+    // Only its headers were seen, as they passed by: the commit itself is needed to append behind it.
+    if (cache.peek(subject) !== undefined) return (await this.look(subject, bounds)).head;
     const suspect = cache.suspect(subject);
     if (suspect !== undefined) await this.#acquit(subject, suspect, bounds);
     return undefined;
+  }
+
+  /** The head from the cache alone, if it can be appended behind. */
+  cached(subject: string): Head | undefined {
+    const { cache, stream } = this.#context;
+    const head = cache.get(subject);
+    const usable = head !== undefined && head.index !== "unknown";
+    if (channels.cache.hasSubscribers) {
+      channels.cache.publish({ stream, subject, what: usable ? "hit" : "miss" });
+    }
+    return usable ? head : undefined;
   }
 
   /**
@@ -59,7 +65,7 @@ export class Heads {
    * leader is asked under the mutex, because only then may the cache be lowered.
    */
   async latest(subject: string, bounds: ReadBounds): Promise<Head> {
-    const { cache, mutex } = this.#context;
+    const { cache, turns } = this.#context;
     const commit = await this.fetch(subject, bounds);
     const seen = commit === undefined ? NO_HEAD : headOf(commit);
     const known = cache.peek(subject);
@@ -67,11 +73,11 @@ export class Heads {
       if (commit !== undefined) this.#context.guard.saw(seen.sequence, seen.commitId);
       return cache.advance(subject, seen);
     }
-    await mutex.lock(subject, bounds.signal);
+    await turns.mutex.lock(subject, bounds.signal);
     try {
       return (await this.look(subject, bounds)).head;
     } finally {
-      mutex.unlock(subject);
+      turns.mutex.unlock(subject);
     }
   }
 

@@ -1,13 +1,10 @@
 import { types } from "node:util";
-import {
-  InvalidArgumentError,
-  UnserialisableValueError,
-  UnsupportedFormatError,
-} from "../errors.ts";
+import { InvalidArgumentError, UnsupportedFormatError } from "../errors.ts";
+import { endOfValue, uintAt } from "../internal/msgpack-bounds.ts";
+import { bigintExtension, pack, unpack } from "../internal/packing.ts";
 import { sameValue } from "../internal/same-value.ts";
-import { MalformedError, MessagePackReader } from "../internal/msgpack-reader.ts";
-import { MessagePackWriter, UnwritableError } from "../internal/msgpack-writer.ts";
 import { isWellFormed } from "../internal/well-formed.ts";
+import { maxDepth, serialisable } from "./serialisable.ts";
 
 /**
  * The payload of a commit: MessagePack `[1, index, body]`, where `index` is a byte array or nil,
@@ -22,6 +19,8 @@ export const payloadFormat = 1;
 const encryptedFormat = 2;
 /** The most characters of an event type. */
 export const maxEventTypeLength = 255;
+/** Levels of a body above the data of an event. */
+const bodyDepth = 3;
 
 /** Free-form values about an event or a commit, such as a correlation id. */
 export type Metadata = Readonly<Record<string, unknown>>;
@@ -57,10 +56,6 @@ export interface DecodedPayload {
  */
 export class PayloadError extends Error {}
 
-// taken while in use: a getter in the caller's data could encode another commit in the middle of
-// this one
-let spare: MessagePackWriter | undefined;
-
 /**
  * Validates the events of a commit and encodes its body.
  *
@@ -76,20 +71,9 @@ export function encodeBody(
   if (!Array.isArray(events) || events.length === 0) {
     throw new InvalidArgumentError("events", "a list of at least one event", events);
   }
-  const writer = spare ?? new MessagePackWriter();
-  spare = undefined;
-  try {
-    writer.reset();
-    writer.listHeader(metadata === undefined ? 1 : 2);
-    writer.listHeader(events.length);
-    for (let index = 0; index < events.length; index++) writeEvent(writer, events[index], index);
-    if (metadata !== undefined) {
-      writeMetadata(writer, metadata, undefined);
-    }
-    return writer.finish();
-  } finally {
-    spare = writer;
-  }
+  const list = events.map(eventToPack);
+  if (metadata === undefined) return pack([list]);
+  return pack([list, metadataToPack(metadata, "metadata")]);
 }
 
 /** The payload of one attempt to append `body`, with the history index that its place gives it. */
@@ -118,10 +102,12 @@ export function assemblePayload(index: Uint8Array | undefined, body: Uint8Array)
  */
 export function decodePayload(bytes: Uint8Array): DecodedPayload {
   try {
-    return readPayload(new MessagePackReader(bytes));
+    return readPayload(bytes);
   } catch (error) {
-    if (error instanceof MalformedError) throw new PayloadError(error.message, { cause: error });
-    throw error;
+    if (error instanceof PayloadError || error instanceof UnsupportedFormatError) throw error;
+    throw new PayloadError(error instanceof Error ? error.message : String(error), {
+      cause: error,
+    });
   }
 }
 
@@ -138,7 +124,8 @@ export function sameEvents(a: readonly DecodedEvent[], b: readonly DecodedEvent[
   });
 }
 
-function writeEvent(writer: MessagePackWriter, event: EventInput | undefined, index: number): void {
+/** The event as it is packed, its data and metadata validated. */
+function eventToPack(event: EventInput | undefined, index: number): unknown[] {
   if (typeof event !== "object" || event === null) {
     throw new InvalidArgumentError(`events[${index}]`, "an event { type, data }", event);
   }
@@ -157,18 +144,13 @@ function writeEvent(writer: MessagePackWriter, event: EventInput | undefined, in
       type,
     );
   }
-  writer.listHeader(metadata === undefined ? 2 : 3);
-  writer.text(type);
-  write(writer, data, index, "data");
-  if (metadata !== undefined) writeMetadata(writer, metadata, index);
+  const path = `events[${index}]`;
+  const packed = [type, serialisable(data, `${path}.data`)];
+  if (metadata !== undefined) packed.push(metadataToPack(metadata, `${path}.metadata`));
+  return packed;
 }
 
-/** Metadata of the event `index`, or of the commit where there is none. */
-function writeMetadata(
-  writer: MessagePackWriter,
-  metadata: Metadata,
-  index: number | undefined,
-): void {
+function metadataToPack(metadata: Metadata, path: string): unknown {
   if (
     typeof metadata !== "object" ||
     metadata === null ||
@@ -176,34 +158,39 @@ function writeMetadata(
     types.isDate(metadata) ||
     types.isUint8Array(metadata)
   ) {
-    throw new InvalidArgumentError(rootPath(index, "metadata"), "a plain object", metadata);
+    throw new InvalidArgumentError(path, "a plain object", metadata);
   }
-  write(writer, metadata, index, "metadata");
+  return serialisable(metadata, path);
 }
 
-function write(
-  writer: MessagePackWriter,
-  value: unknown,
-  index: number | undefined,
-  part: "data" | "metadata",
-): void {
-  try {
-    writer.value(value);
-  } catch (error) {
-    if (error instanceof UnwritableError) {
-      throw new UnserialisableValueError(writer.path(rootPath(index, part)), error.message);
-    }
-    throw error;
+function readPayload(bytes: Uint8Array): DecodedPayload {
+  const tag = bytes[0] ?? 0;
+  const lengthSize = tag === 0xdc ? 2 : tag === 0xdd ? 4 : 0;
+  if (lengthSize === 0 && (tag < 0x90 || tag > 0x9f)) {
+    throw new PayloadError("the payload is no array");
   }
+  const length = lengthSize === 0 ? tag & 0x0f : uintAt(bytes, 1, lengthSize);
+  const indexAt = length === 0 ? 0 : checkFormat(bytes, 1 + lengthSize);
+  if (length !== 3) throw new PayloadError(`the payload has ${length} elements instead of 3`);
+  const bodyAt = skip(bytes, indexAt);
+  const index = readIndex(bytes, indexAt, bodyAt);
+  const end = skip(bytes, bodyAt);
+  if (end !== bytes.length) throw new PayloadError("bytes are left over behind the payload");
+  const [events, metadata] = asList(unpack(bytes, bodyAt, end), 1, 2, "the body");
+  const decoded = asList(events, 1, Number.POSITIVE_INFINITY, "the list of events").map(readEvent);
+  return { index, events: decoded, metadata: readMetadata(metadata) };
 }
 
-function rootPath(index: number | undefined, part: string): string {
-  return index === undefined ? part : `events[${index}].${part}`;
+/** Where the value at `at` ends. */
+function skip(bytes: Uint8Array, at: number): number {
+  return endOfValue(bytes, at, maxDepth + bodyDepth, bigintExtension);
 }
 
-function readPayload(reader: MessagePackReader): DecodedPayload {
-  const length = reader.listHeader("the payload");
-  const format = length === 0 ? undefined : reader.value();
+/** Assures that the format number at `at` is the known one, and returns where it ends. */
+function checkFormat(bytes: Uint8Array, at: number): number {
+  if (bytes[at] === payloadFormat) return at + 1;
+  const end = skip(bytes, at);
+  const format = unpack(bytes, at, end);
   if (typeof format !== "number" || !Number.isSafeInteger(format)) {
     throw new PayloadError("the payload does not begin with a format number");
   }
@@ -213,34 +200,47 @@ function readPayload(reader: MessagePackReader): DecodedPayload {
   if (format !== payloadFormat) {
     throw new UnsupportedFormatError(format, `this version reads format ${payloadFormat}`);
   }
-  if (length !== 3) throw new PayloadError(`the payload has ${length} elements instead of 3`);
-  const index = reader.skipNil() ? undefined : reader.binaryView("the index");
-  const bodyLength = reader.listHeader("the body");
-  if (bodyLength < 1 || bodyLength > 2) {
-    throw new PayloadError(`the body has ${bodyLength} elements instead of 1 or 2`);
-  }
-  const count = reader.listHeader("the list of events");
-  if (count === 0) throw new PayloadError("the commit has no events");
-  const events: DecodedEvent[] = [];
-  for (let at = 0; at < count; at++) events.push(readEvent(reader));
-  const metadata = bodyLength === 2 ? readMetadata(reader) : undefined;
-  if (!reader.atEnd) throw new PayloadError("bytes are left over behind the payload");
-  return { index, events, metadata };
+  return end;
 }
 
-function readEvent(reader: MessagePackReader): DecodedEvent {
-  const length = reader.listHeader("an event");
-  if (length < 2 || length > 3) {
-    throw new PayloadError(`an event has ${length} elements instead of 2 or 3`);
-  }
-  const type = reader.symbol("an event type");
-  if (type === "" || type.length > maxEventTypeLength) {
-    throw new PayloadError(`an event type has ${type.length} characters`);
-  }
-  const data = reader.value();
-  return { type, data, metadata: length === 3 ? readMetadata(reader) : undefined };
+function readIndex(bytes: Uint8Array, at: number, end: number): Uint8Array | undefined {
+  const tag = bytes[at] ?? 0;
+  if (tag === 0xc0) return undefined;
+  if (tag < 0xc4 || tag > 0xc6) throw new PayloadError("the index is no byte array");
+  return bytes.subarray(at + 1 + 2 ** (tag - 0xc4), end);
 }
 
-function readMetadata(reader: MessagePackReader): Metadata | undefined {
-  return reader.skipNil() ? undefined : reader.map("metadata");
+function readEvent(value: unknown): DecodedEvent {
+  const [type, data, metadata] = asList(value, 2, 3, "an event");
+  if (typeof type !== "string" || type === "" || type.length > maxEventTypeLength) {
+    throw new PayloadError(
+      `the type of an event is no string of 1 to ${maxEventTypeLength} characters`,
+    );
+  }
+  return { type, data, metadata: readMetadata(metadata) };
+}
+
+function readMetadata(value: unknown): Metadata | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (!isMap(value)) throw new PayloadError("metadata is no map");
+  return value;
+}
+
+/** Among what a payload can hold. */
+function isMap(value: unknown): value is Metadata {
+  return (
+    typeof value === "object" &&
+    !Array.isArray(value) &&
+    !(value instanceof Date) &&
+    !(value instanceof Uint8Array)
+  );
+}
+
+function asList(value: unknown, min: number, max: number, what: string): readonly unknown[] {
+  if (!Array.isArray(value)) throw new PayloadError(`${what} is no array`);
+  const list: readonly unknown[] = value;
+  if (list.length < min || list.length > max) {
+    throw new PayloadError(`${what} has ${list.length} elements, expected ${min} to ${max}`);
+  }
+  return list;
 }

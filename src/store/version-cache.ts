@@ -73,7 +73,9 @@ export class VersionCache {
 
   /** The same, for heads that pass by: only where the actor is in the cache already, and without counting as a use. */
   refresh(subject: string, head: Head): void {
-    if (this.peek(subject) !== undefined) this.advance(subject, head);
+    const known = this.peek(subject);
+    if (known === undefined || !isNews(known, head)) return;
+    this.#slots.replace(subject, { head, generation: this.#generation });
   }
 
   /**

@@ -1,12 +1,9 @@
 import {
   type AppendOutcomeUnknownError,
   AppendTooLargeError,
-  ClosedError,
   InvalidArgumentError,
-  OverloadedError,
 } from "../errors.ts";
 import { abortable } from "../internal/abort.ts";
-import { deferred, type Deferred } from "../internal/deferred.ts";
 import { uniqueIds } from "../internal/unique-ids.ts";
 import { type Appender, unresolvedAppend } from "./appender.ts";
 import { type BatchAppender, MAX_BATCH_ACTORS, unresolvedBatch } from "./batch-appender.ts";
@@ -86,10 +83,6 @@ export class Writer<Events extends EventMap> {
   readonly #batches: BatchAppender;
   readonly #interpreter: Interpreter<Events>;
   readonly #nextId = uniqueIds();
-  #running = 0;
-  #waiting = 0;
-  #closed = false;
-  #idle: Deferred<void> | undefined;
 
   constructor(
     context: StoreContext,
@@ -103,106 +96,85 @@ export class Writer<Events extends EventMap> {
     this.#interpreter = interpreter;
   }
 
-  get inFlight(): number {
-    return this.#running;
-  }
-
   async append(
     actor: Actor,
     events: readonly AnyEvent[],
     options: AppendOptions,
   ): Promise<AppendResult> {
-    this.#begin(options.signal);
-    try {
-      const checked = this.#interpreter.validateNew(actor.type, eventList(events, "events"));
-      const valid = checked instanceof Promise ? await checked : checked;
-      const commitId = this.#commitId(options.commitId);
-      const append = this.#prepare(actor, valid, options.expectedVersion, commitId, options);
-      const timeoutMs = this.#timeoutMs(options.timeoutMs);
-      const stored = await this.#inTurn([append.subject], options.signal, () =>
-        this.#told([append], commitId, () => this.#appender.append(append, timeoutMs)),
-      );
-      return resultOf(append, stored);
-    } finally {
-      this.#end();
-    }
+    const { signal } = options;
+    signal?.throwIfAborted();
+    const checked = this.#interpreter.validateNew(actor.type, eventList(events, "events"));
+    const valid = checked instanceof Promise ? await checked : checked;
+    const commitId = this.#commitId(options.commitId);
+    const append = this.#prepare(actor, valid, options.expectedVersion, commitId, options);
+    const timeoutMs = this.#timeoutMs(options.timeoutMs);
+    const { turns } = this.#context;
+    const subjects = [append.subject];
+    if (!turns.tryTake(append.subject)) await turns.take(subjects, signal);
+    const stored = await this.#finish(subjects, signal, this.#tell([append], commitId), () =>
+      this.#appender.append(append, timeoutMs),
+    );
+    return resultOf(append, stored);
   }
 
   async appendAll(
     entries: readonly AppendEntryInput[],
     options: CommitOptions,
   ): Promise<readonly AppendResult[]> {
-    this.#begin(options.signal);
-    try {
-      const commitId = this.#commitId(options.commitId);
-      if (commitId.length > MAX_BATCH_ID_LENGTH) {
-        const expected = `at most ${MAX_BATCH_ID_LENGTH} characters for an appendAll`;
-        throw new InvalidArgumentError("commitId", expected, commitId);
-      }
-      const appends = await this.#prepareAll(entries, commitId, options);
-      const timeoutMs = this.#timeoutMs(options.timeoutMs);
-      // Locks are taken in one order, so that two appendAll can never wait for each other.
-      const sorted = appends.toSorted((a, b) => compare(a.subject, b.subject));
-      const numbered = sorted.map((append, at) => ({ ...append, commitId: `${commitId}/${at}` }));
-      const subjects = numbered.map(({ subject }) => subject);
-      const stored = await this.#inTurn(subjects, options.signal, () =>
-        this.#told(numbered, commitId, () => this.#batches.append(numbered, timeoutMs, commitId)),
-      );
-      const results = new Map(numbered.map((append, at) => [append.subject, { append, at }]));
-      return appends.map(({ subject }) => {
-        const found = results.get(subject);
-        const result = found === undefined ? undefined : stored[found.at];
-        if (found === undefined || result === undefined)
-          throw new TypeError(`no result for ${subject}`);
-        return resultOf(found.append, result);
-      });
-    } finally {
-      this.#end();
+    const { signal } = options;
+    signal?.throwIfAborted();
+    const commitId = this.#commitId(options.commitId);
+    if (commitId.length > MAX_BATCH_ID_LENGTH) {
+      const expected = `at most ${MAX_BATCH_ID_LENGTH} characters for an appendAll`;
+      throw new InvalidArgumentError("commitId", expected, commitId);
     }
+    const appends = await this.#prepareAll(entries, commitId, options);
+    const timeoutMs = this.#timeoutMs(options.timeoutMs);
+    // Locks are taken in one order, so that two appendAll can never wait for each other.
+    const sorted = appends.toSorted((a, b) => compare(a.subject, b.subject));
+    const numbered = sorted.map((append, at) => ({ ...append, commitId: `${commitId}/${at}` }));
+    const subjects = numbered.map(({ subject }) => subject);
+    await this.#context.turns.take(subjects, signal);
+    const stored = await this.#finish(subjects, signal, this.#tell(numbered, commitId), () =>
+      this.#batches.append(numbered, timeoutMs, commitId),
+    );
+    const results = new Map(numbered.map((append, at) => [append.subject, { append, at }]));
+    return appends.map(({ subject }) => {
+      const found = results.get(subject);
+      const result = found === undefined ? undefined : stored[found.at];
+      if (found === undefined || result === undefined)
+        throw new TypeError(`no result for ${subject}`);
+      return resultOf(found.append, result);
+    });
   }
 
   async resolve(
     error: AppendOutcomeUnknownError,
     options: Pick<CommitOptions, "timeoutMs" | "signal">,
   ): Promise<readonly AppendResult[]> {
-    this.#begin(options.signal);
-    try {
-      const timeoutMs = this.#timeoutMs(options.timeoutMs);
-      const single = unresolvedAppend(error);
-      if (single !== undefined) {
-        const { append } = single;
-        const stored = await this.#inTurn([append.subject], options.signal, () =>
-          this.#appender.resolve(single, timeoutMs),
-        );
-        return [resultOf(append, stored)];
-      }
-      const batch = unresolvedBatch(error);
-      if (batch === undefined) {
-        throw new InvalidArgumentError(
-          "error",
-          "an AppendOutcomeUnknownError of this process",
-          error,
-        );
-      }
-      const subjects = batch.members.map(({ append }) => append.subject);
-      const stored = await this.#inTurn(subjects, options.signal, () =>
-        this.#batches.resolve(batch, timeoutMs),
+    const { signal } = options;
+    signal?.throwIfAborted();
+    const timeoutMs = this.#timeoutMs(options.timeoutMs);
+    const single = unresolvedAppend(error);
+    const batch = unresolvedBatch(error);
+    if (single !== undefined) {
+      const { append } = single;
+      const stored = await this.#inTurn([append.subject], signal, () =>
+        this.#appender.resolve(single, timeoutMs),
       );
-      return batch.members.flatMap(({ append }, at) => {
-        const result = stored[at];
-        return result === undefined ? [] : [resultOf(append, result)];
-      });
-    } finally {
-      this.#end();
+      return [resultOf(append, stored)];
     }
-  }
-
-  /** Refuses new appends and waits for those that run. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    if (this.#running === 0) return;
-    this.#idle ??= deferred();
-    await this.#idle.promise;
+    if (batch === undefined) {
+      throw new InvalidArgumentError("error", "an AppendOutcomeUnknownError of this store", error);
+    }
+    const subjects = batch.members.map(({ append }) => append.subject);
+    const stored = await this.#inTurn(subjects, signal, () =>
+      this.#batches.resolve(batch, timeoutMs),
+    );
+    return batch.members.flatMap(({ append }, at) => {
+      const result = stored[at];
+      return result === undefined ? [] : [resultOf(append, result)];
+    });
   }
 
   async #prepareAll(
@@ -266,101 +238,62 @@ export class Writer<Events extends EventMap> {
       : count("timeoutMs", given, 1);
   }
 
-  /**
-   * Runs `work` holding the actors' locks (taken in the given order) and a slot. When `signal` aborts, the caller is let
-   * go; work that has begun goes on to its end, because what was sent cannot be called back.
-   */
-  async #inTurn<T>(
+  async #inTurn<T extends Stored | readonly Stored[]>(
     subjects: readonly string[],
     signal: AbortSignal | undefined,
     work: () => Promise<T>,
   ): Promise<T> {
-    const { mutex, slots } = this.#context;
-    let held = 0;
-    const release = (): void => {
-      for (const subject of subjects.slice(0, held)) mutex.unlock(subject);
-    };
-    try {
-      for (const subject of subjects) {
-        if (!mutex.tryLock(subject)) await this.#queued(mutex.lock(subject, signal));
-        held++;
-      }
-      if (!slots.tryTake()) await this.#queued(slots.take(signal));
-      if (signal?.aborted) {
-        slots.release();
-        signal.throwIfAborted();
-      }
-    } catch (error) {
-      release();
-      throw error;
-    }
-    const done = this.#holding(work, release);
+    await this.#context.turns.take(subjects, signal);
+    return await this.#finish(subjects, signal, undefined, work);
+  }
+
+  /**
+   * Runs `work` in the turn that was taken, and gives it back. When `signal` aborts, the caller is let go, but the work
+   * goes on to its end in its turn, because what was sent cannot be called back.
+   */
+  #finish<T extends Stored | readonly Stored[]>(
+    subjects: readonly string[],
+    signal: AbortSignal | undefined,
+    tell: Tell | undefined,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const done = this.#released(subjects, tell, work);
     return signal === undefined ? done : abortable(done, signal);
   }
 
-  async #holding<T>(work: () => Promise<T>, release: () => void): Promise<T> {
-    this.#running++;
-    try {
-      return await work();
-    } finally {
-      this.#context.slots.release();
-      release();
-      this.#end();
-    }
-  }
-
-  #queued(turn: Promise<void>): Promise<void> {
-    this.#waiting++;
-    return turn.finally(() => {
-      this.#waiting--;
-    });
-  }
-
-  async #told<T extends Stored | readonly Stored[]>(
-    appends: readonly PreparedAppend[],
-    commitId: string,
+  async #released<T extends Stored | readonly Stored[]>(
+    subjects: readonly string[],
+    tell: Tell | undefined,
     work: () => Promise<T>,
   ): Promise<T> {
-    if (!channels.append.hasSubscribers) return work();
-    const startedAt = performance.now();
-    const message = {
-      stream: this.#context.stream,
-      subjects: appends.map(({ subject }) => subject),
-      commitId,
-      events: appends.reduce((sum, { eventCount }) => sum + eventCount, 0),
-    };
-    const tell = (position: number | undefined, error: unknown): void =>
-      channels.append.publish({
-        ...message,
-        durationMs: performance.now() - startedAt,
-        position,
-        error,
-      });
     try {
       const stored = await work();
-      const last = [stored].flat().at(-1);
-      tell(last?.position, undefined);
+      tell?.(stored, undefined);
       return stored;
     } catch (error) {
-      tell(undefined, error);
+      tell?.(undefined, error);
       throw error;
+    } finally {
+      this.#context.turns.release(subjects);
     }
   }
 
-  #begin(signal: AbortSignal | undefined): void {
-    if (this.#closed) throw new ClosedError("the store");
-    signal?.throwIfAborted();
-    const { maxQueuedAppends } = this.#context.limits;
-    if (this.#waiting > maxQueuedAppends)
-      throw new OverloadedError("maxQueuedAppends", maxQueuedAppends);
-    this.#running++;
-  }
-
-  #end(): void {
-    this.#running--;
-    if (this.#running === 0) this.#idle?.resolve();
+  #tell(appends: readonly PreparedAppend[], commitId: string): Tell | undefined {
+    if (!channels.append.hasSubscribers) return undefined;
+    const startedAt = performance.now();
+    const { stream } = this.#context;
+    const subjects = appends.map(({ subject }) => subject);
+    const events = appends.reduce((sum, { eventCount }) => sum + eventCount, 0);
+    return (stored, error) => {
+      const durationMs = performance.now() - startedAt;
+      const position = [stored ?? []].flat().at(-1)?.position;
+      channels.append.publish({ stream, subjects, commitId, events, durationMs, position, error });
+    };
   }
 }
+
+/** Says on the channel how an append ended. */
+type Tell = (stored: Stored | readonly Stored[] | undefined, error: unknown) => void;
 
 function eventList<Event extends AnyEvent>(
   events: readonly Event[],
