@@ -1,10 +1,11 @@
 import { types } from "node:util";
 import { InvalidArgumentError, UnsupportedFormatError } from "../errors.ts";
 import { endOfValue, uintAt } from "../internal/msgpack-bounds.ts";
-import { bigintExtension, pack, unpack } from "../internal/packing.ts";
+
 import { sameValue } from "../internal/same-value.ts";
 import { isWellFormed } from "../internal/well-formed.ts";
-import { maxDepth, serialisable } from "./serialisable.ts";
+import { bigintExtension, pack, unpack } from "./packing.ts";
+import { maxDepth, rootPath, serialisable } from "./serialisable.ts";
 
 /**
  * The payload of a commit: MessagePack `[1, index, body]`, where `index` is a byte array or nil,
@@ -71,9 +72,9 @@ export function encodeBody(
   if (!Array.isArray(events) || events.length === 0) {
     throw new InvalidArgumentError("events", "a list of at least one event", events);
   }
-  const list = events.map(eventToPack);
-  if (metadata === undefined) return pack([list]);
-  return pack([list, metadataToPack(metadata, "metadata")]);
+  const list: unknown[] = [];
+  for (let index = 0; index < events.length; index++) list.push(eventToPack(events[index], index));
+  return pack(metadata === undefined ? [list] : [list, metadataToPack(metadata, undefined)]);
 }
 
 /** The payload of one attempt to append `body`, with the history index that its place gives it. */
@@ -144,13 +145,13 @@ function eventToPack(event: EventInput | undefined, index: number): unknown[] {
       type,
     );
   }
-  const path = `events[${index}]`;
-  const packed = [type, serialisable(data, `${path}.data`)];
-  if (metadata !== undefined) packed.push(metadataToPack(metadata, `${path}.metadata`));
-  return packed;
+  const converted = serialisable(data, "data", index);
+  if (metadata === undefined) return [type, converted];
+  return [type, converted, metadataToPack(metadata, index)];
 }
 
-function metadataToPack(metadata: Metadata, path: string): unknown {
+/** Metadata of the event `index`, or of the commit where there is none. */
+function metadataToPack(metadata: Metadata, index: number | undefined): unknown {
   if (
     typeof metadata !== "object" ||
     metadata === null ||
@@ -158,9 +159,9 @@ function metadataToPack(metadata: Metadata, path: string): unknown {
     types.isDate(metadata) ||
     types.isUint8Array(metadata)
   ) {
-    throw new InvalidArgumentError(path, "a plain object", metadata);
+    throw new InvalidArgumentError(rootPath("metadata", index), "a plain object", metadata);
   }
-  return serialisable(metadata, path);
+  return serialisable(metadata, "metadata", index);
 }
 
 function readPayload(bytes: Uint8Array): DecodedPayload {
@@ -176,9 +177,9 @@ function readPayload(bytes: Uint8Array): DecodedPayload {
   const index = readIndex(bytes, indexAt, bodyAt);
   const end = skip(bytes, bodyAt);
   if (end !== bytes.length) throw new PayloadError("bytes are left over behind the payload");
-  const [events, metadata] = asList(unpack(bytes, bodyAt, end), 1, 2, "the body");
-  const decoded = asList(events, 1, Number.POSITIVE_INFINITY, "the list of events").map(readEvent);
-  return { index, events: decoded, metadata: readMetadata(metadata) };
+  const body = asList(unpack(bytes, bodyAt, end), 1, 2, "the body");
+  const list = asList(body[0], 1, Number.POSITIVE_INFINITY, "the list of events");
+  return { index, events: list.map(readEvent), metadata: readMetadata(body[1]) };
 }
 
 /** Where the value at `at` ends. */
@@ -211,13 +212,14 @@ function readIndex(bytes: Uint8Array, at: number, end: number): Uint8Array | und
 }
 
 function readEvent(value: unknown): DecodedEvent {
-  const [type, data, metadata] = asList(value, 2, 3, "an event");
+  const event = asList(value, 2, 3, "an event");
+  const type = event[0];
   if (typeof type !== "string" || type === "" || type.length > maxEventTypeLength) {
     throw new PayloadError(
       `the type of an event is no string of 1 to ${maxEventTypeLength} characters`,
     );
   }
-  return { type, data, metadata: readMetadata(metadata) };
+  return { type, data: event[1], metadata: readMetadata(event[2]) };
 }
 
 function readMetadata(value: unknown): Metadata | undefined {

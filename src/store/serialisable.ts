@@ -21,17 +21,28 @@ class Refusal extends Error {
  *
  * Getters are called here and again by the encoder, and are expected to return the same.
  *
- * @throws {UnserialisableValueError} with the path, below `root`, of what has no stored form
+ * @throws {UnserialisableValueError} with the path of what has no stored form, below the part of the
+ * event `index`, or of the commit where there is none
  */
-export function serialisable(value: unknown, root: string): unknown {
+export function serialisable(
+  value: unknown,
+  part: "data" | "metadata",
+  index: number | undefined,
+): unknown {
   try {
     return convert(value, 0);
   } catch (error) {
     if (error instanceof Refusal) {
-      throw new UnserialisableValueError(pathOf(root, error.steps), error.message);
+      const path = pathOf(rootPath(part, index), error.steps);
+      throw new UnserialisableValueError(path, error.message);
     }
     throw error;
   }
+}
+
+/** Where a part of the event `index`, or of the commit, stands: `events[0].data`, `metadata`. */
+export function rootPath(part: "data" | "metadata", index: number | undefined): string {
+  return index === undefined ? part : `events[${index}].${part}`;
 }
 
 function convert(value: unknown, depth: number): unknown {

@@ -81,7 +81,9 @@ describe("expectedVersion", () => {
     const two = await openStore({ stream: one.stream });
     for (let version = 0; version < 50; version++) {
       const outcomes = await Promise.allSettled(
-        [one, two].map((store) => store.append(alice, notes(version), { expectedVersion: version })),
+        [one, two].map((store) =>
+          store.append(alice, notes(version), { expectedVersion: version }),
+        ),
       );
       expect(outcomes.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
       const lost = outcomes.find((outcome) => outcome.status === "rejected");
@@ -124,15 +126,18 @@ describe("the commit id", () => {
     expect(await store.latestVersion(alice)).toBe(3);
   });
 
-  it.each(["any", "exists"] as const)("makes a recent append with %s repeatable", async (expected) => {
-    const store = await openStore();
-    await store.append(alice, notes(0), { expectedVersion: 0 });
-    const options = { expectedVersion: expected, commitId: "mine" };
-    const stored = await store.append(alice, notes(1), options);
-    for (let n = 0; n < 20; n++) await store.append(alice, notes(n), { expectedVersion: "any" });
-    expect(await store.append(alice, notes(1), options)).toEqual({ ...stored, replayed: true });
-    expect(await store.latestVersion(alice)).toBe(22);
-  });
+  it.each(["any", "exists"] as const)(
+    "makes a recent append with %s repeatable",
+    async (expected) => {
+      const store = await openStore();
+      await store.append(alice, notes(0), { expectedVersion: 0 });
+      const options = { expectedVersion: expected, commitId: "mine" };
+      const stored = await store.append(alice, notes(1), options);
+      for (let n = 0; n < 20; n++) await store.append(alice, notes(n), { expectedVersion: "any" });
+      expect(await store.append(alice, notes(1), options)).toEqual({ ...stored, replayed: true });
+      expect(await store.latestVersion(alice)).toBe(22);
+    },
+  );
 
   it("means the same events: others under the same id are refused", async () => {
     const store = await openStore();
@@ -230,9 +235,13 @@ describe("what is stored", () => {
       list: [1, -1.5, null, true],
     };
     const before = Date.now();
-    const { cursor } = await store.append(alice, [{ type: "Filled in", data }, { type: "Closed" }], {
-      expectedVersion: 0,
-    });
+    const { cursor } = await store.append(
+      alice,
+      [{ type: "Filled in", data }, { type: "Closed" }],
+      {
+        expectedVersion: 0,
+      },
+    );
     const [first, second] = await collect(store.read(alice));
     expect(first).toMatchObject({ actor: alice, type: "Filled in", version: 1, position: 1, data });
     expect(second).toMatchObject({ type: "Closed", data: null, version: 2, index: 1 });

@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
 import { InvalidArgumentError, UnserialisableValueError } from "../../../src/errors.ts";
@@ -91,7 +92,7 @@ describe("encodeBody", () => {
   });
 
   it("encodes the next commit rightly after one was refused", () => {
-    expect(() => roundTrip({ a: "x".repeat(50), b: [1, new Map()] })).toThrow();
+    expect(() => roundTrip({ a: "x".repeat(50), b: [1, new Map()] })).toThrow(/data\.b\[1\]/);
     expect(roundTrip({ a: 1 })).toStrictEqual({ a: 1 });
   });
 
@@ -99,6 +100,8 @@ describe("encodeBody", () => {
     ["no list", JSON.parse('"x"'), "events"],
     ["an empty list", [], "events"],
     ["an event that is null", [null], "events[0]"],
+    ["an event that is undefined", [{ type: "t" }, undefined], "events[1]"],
+    ["nothing but holes", Object.assign([], { length: 2 }), "events[0]"],
     ["a type that is missing", [{ type: "t" }, {}], "events[1].type"],
     ["an empty type", [{ type: "" }], "events[0].type"],
     ["a type of 256 characters", [{ type: "x".repeat(256) }], "events[0].type"],
@@ -143,17 +146,44 @@ describe("what comes back", () => {
       5n,
       0n,
       -1n,
+      127n,
+      128n,
+      -128n,
+      -129n,
+      2n ** 47n,
+      -(2n ** 47n) - 1n,
+      2n ** 53n,
+      2n ** 63n,
       2n ** 64n,
+      2n ** 200n,
       -(2n ** 200n),
+      2n ** 5000n,
       5,
-      -0,
       0,
+      2 ** 32,
+      -(2 ** 31) - 1,
       2 ** 60,
       0.1,
       Number.NaN,
     ]) {
       expect(roundTrip(value)).toStrictEqual(value);
     }
+  });
+
+  it("is 0 for -0", () => {
+    expect(roundTrip([-0])).toStrictEqual([0]);
+  });
+
+  it("is the same for objects with keys that mean something in JavaScript", () => {
+    const data = { constructor: "x", toJSON: 1, prototype: { hasOwnProperty: null }, length: 2n };
+    // compared as text because toStrictEqual looks at the constructor
+    expect(inspect(roundTrip(data))).toBe(inspect(data));
+  });
+
+  it("leaves the data that was given as it was", () => {
+    const data = { a: [1n, undefined], b: undefined, c: { d: 1 } };
+    roundTrip(data);
+    expect(data).toStrictEqual({ a: [1n, undefined], b: undefined, c: { d: 1 } });
   });
 
   it("is a Uint8Array with its own memory for bytes, whatever they were in", () => {
@@ -167,6 +197,7 @@ describe("what comes back", () => {
     expect(Buffer.isBuffer(data)).toBe(false);
     expect(data.buffer.byteLength).toBe(2);
     payload.fill(0);
+    expect(payload.buffer).not.toBe(data.buffer);
     expect([...data]).toEqual([1, 2]);
   });
 

@@ -10,6 +10,7 @@ import {
   PayloadError,
 } from "../../../src/store/payload.ts";
 import { actorSubject, parseActorSubject } from "../../../src/store/subject.ts";
+import { decodeValue, encodeValue } from "../../support/msgpack.ts";
 
 /*
  * The vectors were written from the MessagePack specification and docs/wire-format.md, not by the
@@ -114,6 +115,11 @@ describe("values on the wire", () => {
     expect(hex(again)).toBe(hex(payload));
   });
 
+  it.each(vectors.values)("are the same to another implementation: $name", (vector) => {
+    expect(hex(encodeValue(vector.value))).toBe(vector.hex);
+    expect(decodeValue(bytes(vector.hex))).toStrictEqual(vector.value);
+  });
+
   it.each(vectors.foreignValues)("decode from other writers: $name", ({ value, ...vector }) => {
     expect(decodePayload(bytes(valuePrefix + vector.hex)).events[0]?.data).toStrictEqual(value);
   });
@@ -125,7 +131,7 @@ describe("values on the wire", () => {
 
 describe("payloads on the wire", () => {
   const expected = (vector: PayloadVector) => ({
-    index: vector.index === null ? undefined : Buffer.from(encodeIndex(vector.index)),
+    index: vector.index === null ? undefined : new Uint8Array(encodeIndex(vector.index)),
     events: vector.events.map(({ type, data, metadata }) => ({ type, data, metadata })),
     metadata: vector.metadata,
   });

@@ -1,5 +1,5 @@
 import { addExtension, Packr, Unpackr } from "msgpackr";
-import { BigInteger, bigintFromBytes, bigintToBytes } from "./big-integer.ts";
+import { BigInteger, bigintFromBytes, bigintToBytes } from "../internal/big-integer.ts";
 
 /**
  * MessagePack as this package uses it: msgpackr without what it adds to the standard (records,
@@ -8,9 +8,6 @@ import { BigInteger, bigintFromBytes, bigintToBytes } from "./big-integer.ts";
 
 /** Extension type of a big integer: the one that msgpackr itself uses, in the same form. */
 export const bigintExtension = 0x42;
-
-/** What one large value needed is given back to the garbage collector from this size on. */
-const keptBytes = 1024 * 1024;
 
 // msgpackr keeps readers by type and for the whole process: this one takes the place of its own,
 // which reads the same; writers are kept by class, and nobody else has this class
@@ -45,9 +42,7 @@ const unpackr = new Unpackr(unpackOptions);
  * again.
  */
 export function pack(value: unknown): Uint8Array {
-  const bytes = packr.pack(value);
-  if (bytes.length > keptBytes) packr.useBuffer(Buffer.allocUnsafeSlow(8192));
-  return bytes;
+  return packr.pack(value);
 }
 
 /** The value in `bytes` from `start` to `end`, which `endOfValue` found whole. A copy throughout. */

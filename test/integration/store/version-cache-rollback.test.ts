@@ -1,0 +1,170 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { StreamRolledBackError } from "../../../src/index.ts";
+import { eventually } from "../../support/server.ts";
+import { deliveryOf } from "../../support/wire.ts";
+import {
+  account,
+  type BankStore,
+  deposits,
+  rejection,
+  Stage,
+  versions,
+  write,
+} from "./version-cache-stage.ts";
+
+let stage: Stage;
+let store: BankStore;
+const alice = account("alice");
+const bob = account("bob");
+
+beforeEach(async () => {
+  stage = await Stage.open();
+  store = await stage.store();
+  await write(store, bob, 1);
+  await write(store, alice, 3);
+});
+
+afterEach(() => stage[Symbol.asyncDispose]());
+
+/** Takes the store's connection away while `work` runs. */
+async function disconnected(work: () => Promise<void>): Promise<void> {
+  stage.wire.refuse();
+  stage.wire.cut();
+  await eventually(() => !store.health().connected);
+  await work();
+  stage.wire.accept();
+  await eventually(() => store.health().connected);
+}
+
+/** Another history of the same shape: the same subjects, sequences and versions, other commit ids. */
+async function recreateWithSameShape(): Promise<void> {
+  await stage.recreate();
+  await using writer = await stage.unwatchedStore();
+  await write(writer, bob, 1);
+  await write(writer, alice, 3);
+}
+
+async function versionsNow(): Promise<number[]> {
+  await using reader = await stage.unwatchedStore();
+  return await versions(reader, alice);
+}
+
+/** The warm store appends nothing at the version it has cached, says why once, and then works on what is there. */
+async function expectNoticed(actual: number): Promise<void> {
+  const error = await rejection(store.append(alice, deposits(), { expectedVersion: 3 }));
+  expect(error).toBeInstanceOf(StreamRolledBackError);
+  expect(error).toMatchObject({ stream: stage.stream, code: "stream_rolled_back" });
+  expect(await versionsNow()).toHaveLength(actual);
+  expect(await store.latestVersion(alice)).toBe(actual);
+  const { version } = await store.append(alice, deposits(), { expectedVersion: actual });
+  expect(version).toBe(actual + 1);
+  expect(await versionsNow()).toHaveLength(actual + 1);
+}
+
+describe("V9 a stream that was deleted and created again while the store is connected", () => {
+  it("V9 is noticed when it is empty", async () => {
+    await stage.recreate();
+    const error = await rejection(store.append(alice, deposits(), { expectedVersion: 3 }));
+    expect(error).toMatchObject({ code: expect.stringMatching(/rolled_back|version_conflict/) });
+    expect(await store.latestVersion(alice)).toBe(0);
+    expect(store.cachedVersion(alice)).toBeUndefined();
+    expect((await store.append(alice, deposits(), { expectedVersion: 0 })).version).toBe(1);
+  });
+
+  it("V9 is noticed when it holds another history of the same shape", async () => {
+    await recreateWithSameShape();
+    await expectNoticed(3);
+  });
+
+  it("V9 is noticed when it holds another history of the same shape and the server's notice comes late", async () => {
+    const notices = stage.wire.hold(deliveryOf(/^\$JS\.EVENT\.ADVISORY\./));
+    await recreateWithSameShape();
+    const outcome = await store
+      .append(alice, deposits(), { expectedVersion: 3 })
+      .then(({ version }) => `appended as version ${version}`, nameOf);
+    expect(await versionsNow()).toHaveLength(3);
+    expect(outcome).toBe("StreamRolledBackError");
+    notices.release();
+  });
+
+  it("V9 is noticed by latestVersion when the server's notice comes late", async () => {
+    const notices = stage.wire.hold(deliveryOf(/^\$JS\.EVENT\.ADVISORY\./));
+    await recreateWithSameShape();
+    expect(await store.latestVersion(bob)).toBe(1);
+    await expectNoticed(3);
+    notices.release();
+  });
+
+  it("V9 is noticed by an append on its way, which is not sent again", async () => {
+    const patient = await stage.store({ ackTimeoutMs: 100 });
+    await patient.latestVersion(alice);
+    const lost = stage.wire.drop(({ direction, subject }) => {
+      return direction === "to_server" && subject === stage.subject(alice);
+    });
+    const append = rejection(patient.append(alice, deposits(), { expectedVersion: 3 }));
+    await lost.reached();
+    await recreateWithSameShape();
+    expect(await append).toBeInstanceOf(StreamRolledBackError);
+    expect(await versionsNow()).toHaveLength(3);
+  });
+
+  it("V9 is noticed by appendAll", async () => {
+    await recreateWithSameShape();
+    const both = [alice, bob].map((actor, at) => ({
+      actor,
+      events: deposits(),
+      expectedVersion: at === 0 ? 3 : 1,
+    }));
+    await expect(store.appendAll(both)).rejects.toThrow(StreamRolledBackError);
+    expect(await versionsNow()).toHaveLength(3);
+  });
+});
+
+describe("V9 a stream that was deleted and created again while the store is disconnected", () => {
+  it("V9 is noticed when it is empty", async () => {
+    await disconnected(() => stage.recreate());
+    await expectNoticed(0);
+  });
+
+  it("V9 is noticed when it holds another history of the same shape", async () => {
+    await disconnected(recreateWithSameShape);
+    await expectNoticed(3);
+  });
+
+  it("V9 is noticed for every actor that was cached, also those that were not appended to since", async () => {
+    await disconnected(recreateWithSameShape);
+    await expectNoticed(3);
+    const error = await rejection(store.append(bob, deposits(), { expectedVersion: 1 }));
+    expect(error).toBeInstanceOf(StreamRolledBackError);
+  });
+
+  it("V9 is noticed when it holds a longer history", async () => {
+    await disconnected(async () => {
+      await recreateWithSameShape();
+      await using writer = await stage.unwatchedStore();
+      await write(writer, alice, 4);
+    });
+    await expectNoticed(7);
+  });
+
+  it("V9 is noticed by appends that wait for the connection", async () => {
+    const appends: Promise<unknown>[] = [];
+    await disconnected(async () => {
+      appends.push(rejection(store.append(alice, deposits(), { expectedVersion: 3 })));
+      await recreateWithSameShape();
+    });
+    expect(await appends[0]).toBeInstanceOf(StreamRolledBackError);
+    expect(await versionsNow()).toHaveLength(3);
+  });
+
+  it("V9 is no reason to refuse anything if the stream is the same", async () => {
+    await disconnected(() => write(stage.external, bob, 2));
+    expect((await store.append(alice, deposits(), { expectedVersion: 3 })).version).toBe(4);
+    const error = await rejection(store.append(bob, deposits(), { expectedVersion: 1 }));
+    expect(error).toMatchObject({ code: "version_conflict", actualVersion: 3 });
+  });
+});
+
+function nameOf(error: unknown): string {
+  return error instanceof Error ? error.name : String(error);
+}
