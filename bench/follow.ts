@@ -11,7 +11,6 @@ import { EventStore } from "../src/index.ts";
 import { readOptions } from "./support/options.ts";
 import type { RacerPlan, RacerResult } from "./support/racer.ts";
 import { Report } from "./support/report.ts";
-import { takeTurns } from "./support/rounds.ts";
 import { openTarget } from "./support/target.ts";
 
 const PROCESSES = 2;
@@ -20,7 +19,7 @@ const racerFile = fileURLToPath(new URL("./support/racer.ts", import.meta.url));
 const options = readOptions();
 const actors = 200;
 const durationMs = options.quick ? 250 : 3_000;
-const rounds = Math.min(options.rounds, 3);
+const rounds = options.quick ? 1 : Math.min(options.rounds, 3);
 const report = new Report("follow", options.quick, {
   processes: PROCESSES,
   actors,
@@ -33,10 +32,9 @@ await (await EventStore.connect({ servers: target.url, stream })).close();
 
 const modes = ["without", "with"] as const;
 const results = { without: new Array<RacerResult>(), with: new Array<RacerResult>() };
-await takeTurns(rounds, {
-  without: (round) => race("without", round),
-  with: (round) => race("with", round),
-});
+for (let round = 0; round < rounds; round += 1) {
+  for (const mode of modes) results[mode].push(await race(mode));
+}
 for (const mode of modes) {
   const found = results[mode];
   const about = `${mode} follow`;
@@ -60,8 +58,8 @@ function ratePerSecond({ appended }: RacerResult): number {
   return (appended * 1_000) / durationMs;
 }
 
-/** One race; the sum over the processes counts. The round that warms up is left out. */
-async function race(mode: (typeof modes)[number], round: number): Promise<number> {
+/** One race of fresh processes; the sum over them counts. */
+async function race(mode: (typeof modes)[number]): Promise<RacerResult> {
   const plan: RacerPlan = { url: target.url, stream, actors, durationMs, follow: mode === "with" };
   const racers = Array.from({ length: PROCESSES }, () =>
     fork(racerFile, [JSON.stringify(plan)], { execArgv: process.execArgv }),
@@ -72,13 +70,11 @@ async function race(mode: (typeof modes)[number], round: number): Promise<number
   const parts = ended as readonly RacerResult[];
   const sum = (pick: (part: RacerResult) => number): number =>
     parts.reduce((total, part) => total + pick(part), 0);
-  const total: RacerResult = {
+  return {
     appended: sum((part) => part.appended),
     conflicts: sum((part) => part.conflicts),
     hits: sum((part) => part.hits),
   };
-  if (round > 0) results[mode].push(total);
-  return total.appended;
 }
 
 async function messageOf(racer: ChildProcess): Promise<unknown> {

@@ -21,8 +21,10 @@ try {
   await using target = await openTarget({ sync: "default" });
   const reports: BenchReport[] = [];
   for (const bench of BENCHES) reports.push(await runBench(bench, target.url));
-  console.log("\nall targets");
-  printTargets(reports.flatMap(({ targets }) => targets));
+  if (!options.quick) {
+    console.log("\nall targets");
+    printTargets(reports.flatMap(({ targets }) => targets));
+  }
   if (options.json !== undefined) {
     const { machine } = target;
     const text = JSON.stringify({ machine, quick: options.quick, benches: reports }, null, 2);

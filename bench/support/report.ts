@@ -3,7 +3,7 @@ import type { Machine } from "./machine.ts";
 import { median } from "./statistics.ts";
 
 /** What a figure counts. `"x"` is a ratio of two figures of one round. */
-export type Unit = "events/s" | "appends/s" | "ms" | "x" | "MB" | "%" | "B";
+export type Unit = "events/s" | "appends/s" | "ms" | "us" | "x" | "MB" | "%" | "B";
 
 /** A figure that was taken several times. */
 export interface Measure {
@@ -93,7 +93,7 @@ export class Report {
       measures: this.#measures,
       targets: this.#targets,
     };
-    printTargets(report.targets);
+    if (!report.quick) printTargets(report.targets);
     const { cpu, cores, memoryGb, node, natsServer } = machine;
     console.log(
       `  ${cpu}, ${cores} cores, ${memoryGb} GB; node ${node}, nats-server ${natsServer}; ` +

@@ -17,7 +17,9 @@ export function parseCsv(text: string): CsvTable {
   const [columns = [], ...records] = parseRecords(text.replace(/^\uFEFF/, ""));
   const rows = records.map((fields, at) => {
     if (fields.length > columns.length) {
-      throw new Error(`row ${at + 1} has ${fields.length} fields, there are ${columns.length} columns`);
+      throw new Error(
+        `row ${at + 1} has ${fields.length} fields, there are ${columns.length} columns`,
+      );
     }
     return Object.fromEntries(fields.map((field, column) => [columns[column] ?? "", field]));
   });
@@ -33,7 +35,8 @@ function parseRecords(text: string): string[][] {
   for (field.lastIndex = 0; field.lastIndex < text.length || record.length > 0; ) {
     const start = field.lastIndex;
     const match = field.exec(text);
-    if (match === null) throw new Error(`line ${lineOf(text, start)}: a quote stands where none may`);
+    if (match === null)
+      throw new Error(`line ${lineOf(text, start)}: a quote stands where none may`);
     const [, quoted, plain = "", end] = match;
     record.push(quoted === undefined ? plain : quoted.replaceAll('""', '"'));
     if (end === ",") continue;

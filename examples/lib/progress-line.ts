@@ -1,3 +1,4 @@
+/** Columns of the bar where there is room for it. */
 const BAR_WIDTH = 24;
 const PLAIN_EVERY_MS = 1_000;
 
@@ -37,9 +38,10 @@ export class ProgressLine {
       this.#writePlain();
       return;
     }
-    const filled = Math.round(done * BAR_WIDTH);
-    const bar = "█".repeat(filled) + "░".repeat(BAR_WIDTH - filled);
     const width = (this.#output.columns ?? 100) - 1;
+    const barWidth = Math.max(0, Math.min(BAR_WIDTH, width - text.length - 8));
+    const filled = Math.round(done * barWidth);
+    const bar = "█".repeat(filled) + "░".repeat(barWidth - filled);
     this.#line = `  ${bar}${percent}  ${text}`.slice(0, width);
     this.#output.write(`\r\u001B[2K${this.#line}`);
   }

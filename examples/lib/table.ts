@@ -24,7 +24,9 @@ export function formatTable(
     });
     return `  ${padded.join("  ")}`.trimEnd();
   };
-  return [line(titles), rule, ...cells.map((row) => (row === undefined ? rule : line(row)))].join("\n");
+  return [line(titles), rule, ...cells.map((row) => (row === undefined ? rule : line(row)))].join(
+    "\n",
+  );
 }
 
 /** A number with its thousands apart: `8,577`. */

@@ -34,8 +34,7 @@ export async function openWriter(
     } catch (error) {
       // the same commit id and expectation once more: safe, whatever became of the first time
       if (error instanceof AppendOutcomeUnknownError) return append(row);
-      const early =
-        error instanceof VersionConflictError && error.actualVersion < row.version - 1;
+      const early = error instanceof VersionConflictError && error.actualVersion < row.version - 1;
       if (early) return "too early";
       throw error;
     }

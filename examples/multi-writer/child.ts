@@ -16,7 +16,9 @@ export async function runChild(
   signal?: AbortSignal,
 ): Promise<void> {
   const path = fileURLToPath(module);
-  const child = fork(path, [JSON.stringify(job)], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  const child = fork(path, [JSON.stringify(job)], {
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+  });
   child.on("message", onReport);
   const stop = (): void => void child.kill("SIGKILL");
   signal?.addEventListener("abort", stop, { once: true });
@@ -45,6 +47,8 @@ export function readJob(): Job {
 export function tell(report: Report): Promise<void> {
   return new Promise((resolve, reject) => {
     if (process.send === undefined) throw new Error("this module is started by the demo only");
-    process.send(report, undefined, undefined, (error) => (error === null ? resolve() : reject(error)));
+    process.send(report, undefined, undefined, (error) =>
+      error === null ? resolve() : reject(error),
+    );
   });
 }

@@ -106,6 +106,11 @@ function readRows(path: string, columns: LogColumns): RawRow[] {
       const empty = actorId === "" ? columns.actor : columns.type;
       throw new Error(`${path}: row ${at + 1} has nothing in column "${empty}"`);
     }
-    return { actorId, eventType, resource: row[columns.writer] ?? "", time: row[columns.time] ?? "" };
+    return {
+      actorId,
+      eventType,
+      resource: row[columns.writer] ?? "",
+      time: row[columns.time] ?? "",
+    };
   });
 }

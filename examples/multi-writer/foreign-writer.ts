@@ -2,7 +2,7 @@
  * A writer that knows nothing of Annal but docs/wire-format.md: what a client in another language does. It speaks plain
  * NATS (with the `nats` 2.x client) and encodes its few kinds of values by hand.
  */
-import { connect, DeliverPolicy, headers, type Msg, type NatsConnection } from "nats";
+import { connect, headers, type JsMsg, type Msg, type NatsConnection } from "nats";
 import { ACTOR_TYPE, commitIdOf, eventOf, type LogRow } from "./event-log.ts";
 import { encodeMessagePack } from "./message-pack.ts";
 import type { Job, WriterCounts } from "./messages.ts";
@@ -17,6 +17,10 @@ const EXPECTED_SEQUENCE = "Nats-Expected-Last-Subject-Sequence";
 const COMMIT_ID = "Annal-Commit";
 const VERSION = "Annal-Version";
 
+/** Error codes of the server: another commit stands there; or, on a cluster, perhaps. */
+const TAKEN = 10071;
+const UNDECIDED = 10164;
+
 /** Where an actor's history ends: its last commit's place in the stream, and its version. */
 interface Head {
   readonly sequence: number;
@@ -30,9 +34,9 @@ interface Found extends Head {
   readonly predecessor: number;
 }
 
-/** What the server answers to a publish. */
+/** What the server answers to a publish. An error comes with a `seq` too, of 0. */
 interface PublishReply {
-  readonly seq?: number;
+  readonly seq: number;
   readonly error?: { readonly err_code: number; readonly description: string };
 }
 
@@ -77,14 +81,15 @@ class ForeignWriter {
       const reply = await this.#publish(subject, row, head);
       if (reply === "unknown") {
         inDoubt = true;
-      } else if (reply.seq !== undefined) {
-        this.#saw(subject, { sequence: reply.seq, version: row.version });
-        return "appended";
-      } else if (reply.error?.err_code === 10164) {
-        await pause(PAUSE_MS);
-      } else if (reply.error?.err_code !== 10071) {
-        throw new Error(`${subject}: the server refused: ${reply.error?.description}`);
+        continue;
       }
+      const { error, seq } = reply;
+      if (error === undefined) {
+        remember(this.#heads, subject, { sequence: seq, version: row.version });
+        return "appended";
+      }
+      if (error.err_code === UNDECIDED) await pause(PAUSE_MS);
+      else if (error.err_code !== TAKEN) throw new Error(`${subject}: ${error.description}`);
     }
   }
 
@@ -98,7 +103,7 @@ class ForeignWriter {
     this.#counts.cacheMisses++;
     const found = await this.#get(`${this.#stream}.${subject}`, "");
     if (found === undefined) return { sequence: 0, version: 0 };
-    this.#saw(subject, found);
+    remember(this.#heads, subject, found);
     return found;
   }
 
@@ -127,7 +132,9 @@ class ForeignWriter {
       found = await this.#get(this.#stream, JSON.stringify({ seq: found.predecessor }));
     }
     if (found?.commitId === commitIdOf(row)) return;
-    throw new Error(`${subject}: commit ${found?.commitId} stands where ${commitIdOf(row)} belongs`);
+    throw new Error(
+      `${subject}: commit ${found?.commitId} stands where ${commitIdOf(row)} belongs`,
+    );
   }
 
   async #get(place: string, request: string): Promise<Found | undefined> {
@@ -144,13 +151,11 @@ class ForeignWriter {
       predecessor: Number(message.headers.get(EXPECTED_SEQUENCE)),
     };
   }
+}
 
-  #saw(subject: string, { sequence, version }: Head): void {
-    const known = this.#heads.get(subject);
-    if (known === undefined || known.sequence < sequence) {
-      this.#heads.set(subject, { sequence, version });
-    }
-  }
+/** Keeps the newest head: what is followed may be older than what was just written. */
+function remember(heads: Map<string, Head>, subject: string, { sequence, version }: Head): void {
+  if (sequence > (heads.get(subject)?.sequence ?? 0)) heads.set(subject, { sequence, version });
 }
 
 /** Follows what is stored, headers only, to know the heads and to wake whoever waits. @returns what ends it */
@@ -163,18 +168,19 @@ async function follow(
   const prefix = `${stream.toLowerCase()}.${ACTOR_TYPE}.`;
   const consumer = await nc.jetstream().consumers.get(stream, {
     filterSubjects: `${prefix}*`,
-    deliver_policy: DeliverPolicy.All,
     headers_only: true,
   });
-  const messages = await consumer.consume({
-    callback: (message) => {
+  const messages = await consumer.consume();
+  const following = (async () => {
+    for await (const message of messages) {
       const version = versionOf(message);
-      heads.set(message.subject, { sequence: message.seq, version });
+      remember(heads, message.subject, { sequence: message.seq, version });
       board.saw(unescapeId(message.subject.slice(prefix.length)), version);
-    },
-  });
+    }
+  })();
   return async () => {
-    await messages.close();
+    messages.stop();
+    await following;
     await nc.close();
   };
 }
@@ -195,7 +201,7 @@ function unescapeId(token: string): string {
 }
 
 /** `Annal-Version` is `<version>` or, where the writer keeps an index, `<version>.<ordinal>`. */
-function versionOf(message: Pick<Msg, "headers">): number {
+function versionOf(message: Msg | JsMsg): number {
   return Number(message.headers?.get(VERSION).split(".")[0]);
 }
 

@@ -2,7 +2,7 @@ import { seededRandom } from "../lib/random.ts";
 import type { RawRow } from "./event-log.ts";
 
 /** Orders that are being worked on at the same time. */
-const OPEN_ORDERS = 150;
+const OPEN_ORDERS = 400;
 const RESOURCES = 24;
 const FIRST_MOMENT = Date.UTC(2024, 0, 1);
 

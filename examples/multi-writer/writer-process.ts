@@ -16,7 +16,14 @@ const client = job.foreign ? import("./foreign-writer.ts") : import("./annal-wri
 const { openWriter } = await client;
 const writer = await openWriter(job, board, counts);
 const reporting = setInterval(() => void tell({ kind: "counts", counts }), REPORT_EVERY_MS);
-await replayRows(rows, writer, board, counts);
+try {
+  await replayRows(rows, writer, board, counts);
+} catch (error) {
+  console.error(
+    `\nwriter ${job.index + 1}: ${error instanceof Error ? error.message : String(error)}`,
+  );
+  process.exit(1);
+}
 clearInterval(reporting);
 await writer.close();
 await tell({ kind: "counts", counts });

@@ -58,6 +58,13 @@ export class LruMap<K, V> {
     if (entry !== undefined) entry.value = value;
   }
 
+  /** All entries, the one used longest ago first. */
+  *entries(): Generator<readonly [K, V], void, undefined> {
+    for (let entry = this.#oldest; entry !== undefined; entry = entry.newer) {
+      yield [entry.key, entry.value];
+    }
+  }
+
   delete(key: K): boolean {
     const entry = this.#entries.get(key);
     if (entry === undefined) return false;

@@ -7,6 +7,8 @@
 
 const lineEnd = "\r\n";
 const magic = "NATS/1.0";
+const firstLineEnd = magic.length + lineEnd.length;
+const colon = 58;
 
 /** Header block of a message, searched lazily. */
 export class HeaderBlock {
@@ -22,6 +24,22 @@ export class HeaderBlock {
     return this.#valueAt(this.#text.indexOf(`${lineEnd}${name}:`), name);
   }
 
+  /** The values of the block's first headers, if these are the named ones in this order; a search for each costs more. */
+  leading(names: readonly string[]): string[] | undefined {
+    const text = this.#text;
+    const values: string[] = [];
+    let at = firstLineEnd;
+    for (const name of names) {
+      const start = at + name.length + 1;
+      if (!text.startsWith(name, at) || text.charCodeAt(start - 1) !== colon) return undefined;
+      const end = text.indexOf(lineEnd, start);
+      if (end === -1) return undefined;
+      values.push(text.slice(start, end).trim());
+      at = end + lineEnd.length;
+    }
+    return values;
+  }
+
   /**
    * Value of the last header of that name. The server appends its own headers to those of the writer, so this is how
    * to read one that the writer could have forged.
@@ -30,14 +48,27 @@ export class HeaderBlock {
     return this.#valueAt(this.#text.lastIndexOf(`${lineEnd}${name}:`), name);
   }
 
-  /** All headers in the order of the block, names repeated where they repeat. */
-  entries(): [name: string, value: string][] {
+  /**
+   * Headers in the order of the block, names repeated where they repeat.
+   *
+   * @param skippedPrefixes names that start with one of these are left out, at little cost
+   */
+  entries(skippedPrefixes: readonly string[] = []): [name: string, value: string][] {
     const found: [string, string][] = [];
-    const lines = this.#text.split(lineEnd);
-    for (let at = 1; at < lines.length; at += 1) {
-      const line = lines[at] ?? "";
-      const colon = line.indexOf(":");
-      if (colon > 0) found.push([line.slice(0, colon), line.slice(colon + 1).trim()]);
+    const text = this.#text;
+    let start = text.indexOf(lineEnd) + lineEnd.length;
+    while (start >= lineEnd.length) {
+      const end = text.indexOf(lineEnd, start);
+      if (end === start) break;
+      if (!skippedPrefixes.some((prefix) => text.startsWith(prefix, start))) {
+        const colon = text.indexOf(":", start);
+        const lineStop = end === -1 ? text.length : end;
+        if (colon > start && colon < lineStop) {
+          found.push([text.slice(start, colon), text.slice(colon + 1, lineStop).trim()]);
+        }
+      }
+      if (end === -1) break;
+      start = end + lineEnd.length;
     }
     return found;
   }

@@ -72,19 +72,15 @@ export function fromConsumerMessage(msg: Msg): ConsumerMessage | undefined {
   for (let at = 0; at < reply.length; at += 1) if (reply[at] === dot) dots += 1;
   // 9 tokens; since 2.12 also 11 or 12, with domain and account hash in front of the stream (ADR-15 of NATS).
   if (dots !== 8 && dots < 10) return undefined;
-  const numbers = new NumberTokens(reply, dots === 8 ? 4 : 6);
-  const delivered = numbers.next();
-  const sequence = numbers.next();
-  const deliverySequence = numbers.next();
-  const timestampMs = numbers.nextMilliseconds();
-  return new ConsumerMessage(
-    msg,
-    sequence,
-    deliverySequence,
-    delivered,
-    timestampMs,
-    numbers.next(),
-  );
+  let token = dots === 8 ? 4 : 6;
+  cursor = 0;
+  while (token > 0) if (reply[cursor++] === dot) token -= 1;
+  const delivered = nextNumber(reply);
+  const sequence = nextNumber(reply);
+  const deliverySequence = nextNumber(reply);
+  const timestampMs = nextMilliseconds(reply);
+  const pending = nextNumber(reply);
+  return new ConsumerMessage(msg, sequence, deliverySequence, delivered, timestampMs, pending);
 }
 
 const ackPrefix = "$JS.ACK.";
@@ -138,40 +134,29 @@ export class ConsumerMessage implements StoredMessage {
   }
 }
 
-/** Reads the decimal tokens of a reply subject one after another. */
-class NumberTokens {
-  readonly #bytes: Uint8Array;
-  #at = 0;
+/** Where the decimal tokens of a reply subject are being read; a module's own, because an object a message is felt. */
+let cursor = 0;
 
-  constructor(bytes: Uint8Array, skippedTokens: number) {
-    this.#bytes = bytes;
-    for (let left = skippedTokens; left > 0; left -= 1) this.#at = this.#tokenEnd() + 1;
+function nextNumber(bytes: Uint8Array): number {
+  let value = 0;
+  while (cursor < bytes.length) {
+    const byte = bytes[cursor++] ?? dot;
+    if (byte === dot) break;
+    value = value * 10 + byte - zero;
   }
+  return value;
+}
 
-  next(): number {
-    return this.#read(this.#tokenEnd());
+/** A token in nanoseconds, which are more than a number holds, as milliseconds. */
+function nextMilliseconds(bytes: Uint8Array): number {
+  let end = cursor;
+  while (end < bytes.length && bytes[end] !== dot) end += 1;
+  let value = 0;
+  for (const stop = end - nanosecondDigits; cursor < stop; cursor += 1) {
+    value = value * 10 + (bytes[cursor] ?? zero) - zero;
   }
-
-  /** A token in nanoseconds, which are more than a number holds, as milliseconds. */
-  nextMilliseconds(): number {
-    const end = this.#tokenEnd();
-    const value = this.#read(end - nanosecondDigits);
-    this.#at = end + 1;
-    return value;
-  }
-
-  #read(end: number): number {
-    let value = 0;
-    for (let at = this.#at; at < end; at += 1) value = value * 10 + (this.#bytes[at] ?? 0) - zero;
-    this.#at = end + 1;
-    return value;
-  }
-
-  #tokenEnd(): number {
-    let at = this.#at;
-    while (at < this.#bytes.length && this.#bytes[at] !== dot) at += 1;
-    return at;
-  }
+  cursor = end + 1;
+  return value;
 }
 
 const fractionOf = /\.(\d+)/;

@@ -13,6 +13,9 @@ export const Header = {
   version: "Annal-Version",
 } as const;
 
+/** How this implementation writes them. */
+const WRITTEN_ORDER = [Header.expectedSequence, Header.commit, Header.version];
+
 /** What the headers of a commit say. */
 export interface CommitHeaders {
   readonly commitId: string;
@@ -35,10 +38,13 @@ export interface StoredCommit extends CommitHeaders {
 /** Reads a commit's headers, without its payload. */
 export function readCommitHeaders(message: StoredMessage): CommitHeaders {
   const { headers } = message;
-  const commitId = headers.get(Header.commit);
+  const [
+    expected = headers.get(Header.expectedSequence),
+    commitId = headers.get(Header.commit),
+    stated = headers.get(Header.version),
+  ] = headers.leading(WRITTEN_ORDER) ?? [];
   if (commitId === undefined || commitId === "")
     throw corrupt(message, `no ${Header.commit} header`);
-  const stated = headers.get(Header.version);
   if (stated === undefined) throw corrupt(message, `no ${Header.version} header`);
   const dot = stated.indexOf(".");
   const version = parseDecimal(stated, 0, dot < 0 ? stated.length : dot);
@@ -49,7 +55,6 @@ export function readCommitHeaders(message: StoredMessage): CommitHeaders {
       `${Header.version} is "${stated}", expected <version> or <version>.<ordinal>`,
     );
   }
-  const expected = headers.get(Header.expectedSequence);
   const expectedSequence =
     expected === undefined ? undefined : parseDecimal(expected, 0, expected.length);
   if (Number.isNaN(expectedSequence)) {

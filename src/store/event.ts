@@ -52,10 +52,14 @@ export interface Recorded<Type extends string = string> {
 }
 
 /** An event that was appended without data comes back with `null`. */
+type DataOf<Event> = Event extends { readonly data?: infer Data }
+  ? "data" extends keyof Event
+    ? Data
+    : null
+  : null;
+
 type RecordedOf<Event, Type extends string> = Event extends AnyEvent
-  ? Readonly<Event> &
-      Recorded<Type> &
-      (Event extends { readonly data: unknown } ? unknown : { readonly data: null })
+  ? Readonly<Omit<Event, "data">> & { readonly data: DataOf<Event> } & Recorded<Type>
   : never;
 
 /** A stored event: a union over actor types and event types, narrowed by `actor.type` and `type`. */

@@ -102,7 +102,7 @@ export class Heads {
   async #acquit(subject: string, suspect: Head, bounds: ReadBounds): Promise<void> {
     const { cache, direct, stream } = this.#context;
     const message = await direct.leaderBySequence(suspect.sequence, bounds);
-    cache.forget(subject);
+    cache.settle(subject);
     const found = message?.subject === subject ? readCommitHeaders(message).commitId : undefined;
     if (found === suspect.commitId) return;
     throw new StreamRolledBackError(stream, suspect.sequence, suspect.commitId, found);

@@ -36,6 +36,8 @@ interface Rules {
 }
 
 const MAX_UPCASTS = 32;
+/** As they are spelled on the wire. */
+const RESERVED = ["Nats-", "Annal-"];
 const NO_METADATA: Metadata = Object.freeze({});
 
 /** Turns commits into events: merges metadata, brings old shapes up to date, validates. */
@@ -69,21 +71,11 @@ export class Interpreter<Events extends EventMap> {
   }
 
   /** The commit as a whole, as `readCommits` gives it. */
-  async commit(stored: StoredCommit): Promise<Commit<Events>> {
-    const { actor, commitId, firstVersion, version, message, payload } = stored;
-    const commit: Commit = {
-      actor,
-      commitId,
-      position: message.sequence,
-      firstVersion,
-      version,
-      recordedAt: new Date(message.timestampMs),
-      metadata: payload.metadata ?? NO_METADATA,
-      headers: ownHeaders(stored),
-      events: await this.events(stored),
-      cursor: formatCursor(message.sequence, payload.events.length, commitId),
-    };
-    return typed<Commit<Events>>(commit);
+  commit(stored: StoredCommit): Commit<Events> | Promise<Commit<Events>> {
+    const events = this.events(stored);
+    return events instanceof Promise
+      ? events.then((interpreted) => whole(stored, interpreted))
+      : whole(stored, events);
   }
 
   /** The data of new events as their schemas return them. */
@@ -178,9 +170,29 @@ function record<Events extends EventMap>(
   return typed<RecordedEvent<Events>[]>(recorded);
 }
 
+function whole<Events extends EventMap>(
+  stored: StoredCommit,
+  events: readonly RecordedEvent<Events>[],
+): Commit<Events> {
+  const { actor, commitId, firstVersion, version, message, payload } = stored;
+  const commit: Commit = {
+    actor,
+    commitId,
+    position: message.sequence,
+    firstVersion,
+    version,
+    recordedAt: new Date(message.timestampMs),
+    metadata: payload.metadata ?? NO_METADATA,
+    headers: ownHeaders(stored),
+    events,
+    cursor: formatCursor(message.sequence, payload.events.length, commitId),
+  };
+  return typed<Commit<Events>>(commit);
+}
+
 function ownHeaders({ message }: StoredCommit): Record<string, string> {
   const own: Record<string, string> = {};
-  for (const [name, value] of message.headers.entries()) {
+  for (const [name, value] of message.headers.entries(RESERVED)) {
     if (!/^(nats|annal)-/i.test(name)) own[name] = value;
   }
   return own;

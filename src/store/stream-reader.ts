@@ -80,10 +80,14 @@ export class StreamReader<Events extends EventMap> {
     return Promise.resolve(events).then((all) => all.slice(taken));
   };
 
-  /** A commit of which some events were taken comes with the rest of them. */
-  readonly #toCommits = async (commit: StoredCommit, taken: number): Promise<Commit<Events>[]> => {
-    const whole = await this.#interpreter.commit(commit);
-    return [taken === 0 ? whole : { ...whole, events: whole.events.slice(taken) }];
+  readonly #toCommits = (
+    commit: StoredCommit,
+    taken: number,
+  ): Commit<Events>[] | Promise<Commit<Events>[]> => {
+    const whole = this.#interpreter.commit(commit);
+    return whole instanceof Promise
+      ? whole.then((interpreted) => [withoutTaken(interpreted, taken)])
+      : [withoutTaken(whole, taken)];
   };
 
   #kept<T>(subscription: StreamSubscription<T>): StreamSubscription<T> {
@@ -119,4 +123,12 @@ export class StreamReader<Events extends EventMap> {
 
 function limitOf({ limit }: StreamReadOptions): number {
   return limit === undefined ? Number.POSITIVE_INFINITY : count("limit", limit, 0);
+}
+
+/** A commit of which some events were taken comes with the rest of them. */
+function withoutTaken<Events extends EventMap>(
+  commit: Commit<Events>,
+  taken: number,
+): Commit<Events> {
+  return taken === 0 ? commit : { ...commit, events: commit.events.slice(taken) };
 }

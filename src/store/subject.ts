@@ -80,6 +80,9 @@ export function actorSubject(prefix: string, actor: Actor): string {
   return subject;
 }
 
+/** Readers pass many actors of one type in a row. */
+let lastParsedType = "";
+
 /** The actor of a subject, or undefined where {@link actorSubject} gives no actor that subject. */
 export function parseActorSubject(prefix: string, subject: string): Actor | undefined {
   const typeAt = prefix.length + 1;
@@ -88,7 +91,10 @@ export function parseActorSubject(prefix: string, subject: string): Actor | unde
   const dot = subject.indexOf(".", typeAt);
   if (dot === -1) return undefined;
   const type = subject.slice(typeAt, dot);
-  if (!actorType.test(type)) return undefined;
+  if (type !== lastParsedType) {
+    if (!actorType.test(type)) return undefined;
+    lastParsedType = type;
+  }
   const id = unescapeToken(subject.slice(dot + 1));
   return id === undefined ? undefined : { type, id };
 }

@@ -18,49 +18,48 @@ export interface Head {
 /** The head of an actor without events. */
 export const NO_HEAD: Head = { version: 0, sequence: 0, commitId: "", index: "none" };
 
-interface Slot {
-  readonly head: Head;
-  readonly generation: number;
-}
-
 /**
  * The actors' heads by subject, bounded, least recently used leaves. It only moves forward, except by `correct`, which
  * the holder of the actor's mutex calls with the leader's answer.
  */
 export class VersionCache {
-  readonly #slots: LruMap<string, Slot>;
-  #generation = 0;
+  #heads: LruMap<string, Head>;
+  /** Heads from before the last {@link distrust}. */
+  #suspects: LruMap<string, Head>;
 
   /** @param maxActors 0 turns the cache off */
   constructor(maxActors: number) {
-    this.#slots = new LruMap(maxActors);
+    this.#heads = new LruMap(maxActors);
+    this.#suspects = new LruMap(maxActors);
   }
 
   /** Whether it keeps nothing at all. */
   get off(): boolean {
-    return this.#slots.capacity === 0;
+    return this.#heads.capacity === 0;
   }
 
   get size(): number {
-    return this.#slots.size;
+    return this.#heads.size;
   }
 
   /** The head, if it is known and trusted. */
   get(subject: string): Head | undefined {
-    const slot = this.#slots.get(subject);
-    return slot?.generation === this.#generation ? slot.head : undefined;
+    return this.#heads.get(subject);
   }
 
   /** The same without counting as a use. */
   peek(subject: string): Head | undefined {
-    const slot = this.#slots.peek(subject);
-    return slot?.generation === this.#generation ? slot.head : undefined;
+    return this.#heads.peek(subject);
   }
 
-  /** A head from before the last {@link distrust}, to be compared with the stream once. */
+  /** A head from before the last {@link distrust}, to be compared with the stream before the actor is used again. */
   suspect(subject: string): Head | undefined {
-    const slot = this.#slots.peek(subject);
-    return slot === undefined || slot.generation === this.#generation ? undefined : slot.head;
+    return this.#suspects.peek(subject);
+  }
+
+  /** What was suspected of an actor has been looked into. */
+  settle(subject: string): void {
+    this.#suspects.delete(subject);
   }
 
   /** Takes a head that was seen, unless a later one is known; returns what is held then. */
@@ -74,8 +73,7 @@ export class VersionCache {
   /** The same, for heads that pass by: only where the actor is in the cache already, and without counting as a use. */
   refresh(subject: string, head: Head): void {
     const known = this.peek(subject);
-    if (known === undefined || !isNews(known, head)) return;
-    this.#slots.replace(subject, { head, generation: this.#generation });
+    if (known !== undefined && isNews(known, head)) this.#heads.replace(subject, head);
   }
 
   /**
@@ -89,17 +87,18 @@ export class VersionCache {
   }
 
   forget(subject: string): void {
-    this.#slots.delete(subject);
+    this.#heads.delete(subject);
   }
 
   /** After signs that the stream is another one: every head must be compared with it before it is used again. */
   distrust(): void {
-    this.#generation++;
+    for (const [subject, head] of this.#heads.entries()) this.#suspects.set(subject, head);
+    this.#heads = new LruMap(this.#heads.capacity);
   }
 
   #put(subject: string, head: Head): void {
-    if (head.sequence === 0) this.#slots.delete(subject);
-    else this.#slots.set(subject, { head, generation: this.#generation });
+    if (head.sequence === 0) this.#heads.delete(subject);
+    else this.#heads.set(subject, head);
   }
 }
 

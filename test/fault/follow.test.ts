@@ -1,6 +1,8 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { connect, headers } from "@nats-io/transport-node";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type NatsServer, startServer } from "../../src/server/index.ts";
+import { assemblePayload, encodeBody } from "../../src/store/payload.ts";
 import { auditStream } from "../support/fault-audit.ts";
 import { dueIndexes, writtenIndexes } from "../support/fault-pointers.ts";
 import { appendOne, counter, type CountingStore, openStore } from "../support/fault-store.ts";
@@ -50,6 +52,19 @@ afterEach(async () => {
 async function expectWholeIndexes(): Promise<void> {
   const written = await writtenIndexes(server.url, stream);
   expect(written).toEqual(dueIndexes(written));
+}
+
+/** A commit without an index, as another client library may write it, behind the actor's commit at `sequence`. */
+async function publishUnindexed(sequence: number): Promise<void> {
+  const nc = await connect({ servers: server.url });
+  const header = headers();
+  header.set("Nats-Expected-Last-Subject-Sequence", String(sequence));
+  header.set("Annal-Commit", "foreign");
+  header.set("Annal-Version", String(sequence + 1));
+  const event = { type: "Counted", data: { writer: "foreign", n: 1 } };
+  const payload = assemblePayload(undefined, encodeBody([event], undefined));
+  await nc.request(subject, payload, { headers: header, timeout: 5_000 });
+  await nc.close();
 }
 
 async function pointersOfLast(): Promise<readonly number[]> {
@@ -127,6 +142,38 @@ describe("V20 a store that follows", () => {
     await expectWholeIndexes();
   });
 
+  it("after a reconnect drops what it cannot trust before it has heard what it missed", async () => {
+    await appendOne(follower, "alice", 0);
+    wire.refuse();
+    wire.cut();
+    for (let version = 1; version < 5; version++) await appendOne(other, "alice", version);
+    const late = wire.hold(deliveryOf(subject));
+    wire.accept();
+    await late.reached(4);
+    expect([undefined, 5]).toContain(follower.cachedVersion(alice));
+    await appendOne(follower, "alice", "any");
+    expect(conflicts).toBe(0);
+    late.release();
+    await expectWholeIndexes();
+  });
+
+  it("after a gap drops what it cannot trust before it has heard what it missed", async () => {
+    await appendOne(follower, "alice", 0);
+    const lost = wire.drop(deliveryOf(subject), 1);
+    await appendOne(other, "alice", 1);
+    await lost.reached();
+    // the next message shows the gap; what was missed then comes late
+    let passed = 0;
+    const late = wire.hold((frame) => deliveryOf(subject)(frame) && ++passed > 1);
+    await appendOne(other, "alice", 2);
+    await late.reached(2);
+    expect([undefined, 3]).toContain(follower.cachedVersion(alice));
+    await appendOne(follower, "alice", "any");
+    expect(conflicts).toBe(0);
+    late.release();
+    await expectWholeIndexes();
+  });
+
   it("after a gap in what it hears goes on with fresh heads", async () => {
     await appendOne(follower, "alice", 0);
     const lost = wire.drop(deliveryOf(subject), 1);
@@ -163,6 +210,27 @@ describe("V20 the tear: a follower that missed s2", () => {
     expect((await pointersOfLast()).filter((_, at) => at % 2 === 0)).toEqual([4, 2, 1]);
     expect(conflicts).toBe(0);
     await expectWholeIndexes();
+  });
+
+  it("is not deceived by an ordinal that would fit, where commits without index began a new epoch", async () => {
+    await appendOne(other, "alice", 0);
+    const look = wire.hold(answerTo(new RegExp(`DIRECT\\.GET\\.${stream}`)));
+    const looking = follower.latestVersion(alice);
+    await look.reached();
+    const heard = wire.hold(deliveryOf(subject));
+    // s2 has no index, so s3 has ordinal 0 and s4 ordinal 1, as s2 would have had behind s1
+    await publishUnindexed(1);
+    await appendOne(other, "alice", 2);
+    await heard.reached(2);
+    heard.release();
+    look.release();
+    expect(await looking).toBe(1);
+    await appendOne(other, "alice", 3);
+    await eventually(() => follower.cachedVersion(alice) === 4);
+    await appendOne(follower, "alice", 4);
+    const last = (await writtenIndexes(server.url, stream)).at(-1)?.index;
+    expect(last).toMatchObject({ ordinal: 2, unindexedBelow: 2 });
+    expect(last?.pointers.filter((_, at) => at % 2 === 0)).toEqual([4, 3]);
   });
 
   it("never writes a commit whose pointers lack s2, where it appends while s2 is late", async () => {

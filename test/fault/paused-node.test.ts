@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ExpectedVersion } from "../../src/index.ts";
 import { type NatsServer, startServer } from "../../src/server/index.ts";
 import { auditStream } from "../support/fault-audit.ts";
+import { pauseServer } from "../support/fault-pause.ts";
 import {
   appendOne,
   counted,
@@ -90,7 +91,7 @@ async function sendIntoPausedFollower<T>(
   send: () => Promise<T>,
 ): Promise<Promise<T>[]> {
   const { roles, nearFollower, subject } = stage;
-  await roles.follower.pause();
+  await pauseServer(roles.follower);
   nearFollower.reset();
   const appending = send();
   appending.catch(() => {});

@@ -3,16 +3,10 @@ import { AppendOutcomeUnknownError } from "../../src/index.ts";
 import { type NatsServer, startServer } from "../../src/server/index.ts";
 import { auditStream } from "../support/fault-audit.ts";
 import { StoreProcess } from "../support/fault-process.ts";
-import {
-  type Acknowledged,
-  acknowledged,
-  appendOne,
-  codeOf,
-  counted,
-  counter,
-  type CountingStore,
-  openStore,
-} from "../support/fault-store.ts";
+import { appendLoad, batchLoad } from "../support/fault-load.ts";
+import { Losses } from "../support/fault-losses.ts";
+import { pauseServer } from "../support/fault-pause.ts";
+import { acknowledged, appendOne, codeOf, openStore } from "../support/fault-store.ts";
 import { eventually, freshStream } from "../support/server.ts";
 
 let server: NatsServer;
@@ -25,60 +19,6 @@ afterEach(() => server.stop());
 
 const patient = { appendTimeoutMs: 30_000, ackTimeoutMs: 1_000, readTimeoutMs: 30_000 };
 
-/** Appends one after the other, each at the version that the one before gave, until it is told to stop. */
-class Load {
-  readonly done: Acknowledged[] = [];
-  readonly failures: unknown[] = [];
-  readonly #lanes: readonly Promise<void>[];
-  #stopped = false;
-
-  constructor(lanes: number, step: (lane: number, version: number) => Promise<Acknowledged[]>) {
-    const run = async (lane: number): Promise<void> => {
-      for (let version = 0; !this.#stopped; version++) {
-        this.done.push(...(await step(lane, version)));
-      }
-    };
-    this.#lanes = Array.from({ length: lanes }, (_, lane) =>
-      run(lane).catch((error: unknown) => void this.failures.push(error)),
-    );
-  }
-
-  /** Waits until `count` more appends are acknowledged. */
-  async progress(count: number): Promise<void> {
-    const wanted = this.done.length + count;
-    await eventually(() => this.failures.length > 0 || this.done.length >= wanted, {
-      timeoutMs: 20_000,
-    });
-    expect(this.failures).toEqual([]);
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    await Promise.all(this.#lanes);
-  }
-}
-
-function appendLoad(store: CountingStore): Load {
-  return new Load(40, async (lane, version) => {
-    const id = `actor-${lane}`;
-    return [acknowledged(id, await appendOne(store, id, version))];
-  });
-}
-
-function batchLoad(store: CountingStore): Load {
-  return new Load(6, async (lane, version) => {
-    const ids = [0, 1, 2].map((n) => `actor-${lane}-${n}`);
-    const results = await store.appendAll(
-      ids.map((id) => ({
-        actor: counter(id),
-        events: [counted("batch", version + 1)],
-        expectedVersion: version,
-      })),
-    );
-    return results.map((result, at) => acknowledged(ids[at] ?? "", result));
-  });
-}
-
 describe("a server that is killed in the middle of appends and restarted", () => {
   it.each([
     { what: "appends", start: appendLoad, perRound: 400 },
@@ -88,8 +28,9 @@ describe("a server that is killed in the middle of appends and restarted", () =>
     async ({ start, perRound }) => {
       const stream = freshStream();
       await using store = await openStore(server.url, stream, patient);
+      using losses = new Losses();
       const load = start(store);
-      for (let round = 0; round < 4; round++) {
+      for (let round = 0; round < 6; round++) {
         await load.progress(perRound);
         await server.kill();
         await server.restart();
@@ -99,6 +40,7 @@ describe("a server that is killed in the middle of appends and restarted", () =>
       expect(load.failures).toEqual([]);
       const stored = await auditStream(store, load.done);
       expect(stored).toHaveLength(load.done.length);
+      expect(losses.count).toBeGreaterThan(0);
     },
     90_000,
   );
@@ -114,7 +56,7 @@ describe("a server that is killed in the middle of appends and restarted", () =>
       await using store = await openStore(server.url, stream, hasty);
       const load = start(store);
       await load.progress(perRound);
-      await server.pause();
+      await pauseServer(server);
       // what was sent meanwhile dies with the server; nobody answers before the deadline
       await eventually(() => load.failures.length > 0);
       await load.stop();

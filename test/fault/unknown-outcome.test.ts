@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { AppendOutcomeUnknownError, type AppendResult } from "../../src/index.ts";
 import { type NatsServer, startServer } from "../../src/server/index.ts";
 import { auditStream } from "../support/fault-audit.ts";
+import { pauseServer } from "../support/fault-pause.ts";
 import {
   appendOne,
   counted,
@@ -28,7 +29,7 @@ const all = ["one", "two", "three"];
 /** An append (or appendAll) behind version 1 of its actors, of which nothing is known when its time is over. */
 interface Kind {
   readonly kind: "append" | "appendAll";
-  send(store: CountingStore): Promise<unknown>;
+  readonly send: (store: CountingStore) => Promise<unknown>;
   readonly actors: readonly string[];
 }
 
@@ -62,7 +63,7 @@ async function stalled({ send }: Kind): Promise<{
   const stream = freshStream();
   const store = await openStore(server.url, stream, bounds);
   await appendToAll(store, 0);
-  await server.pause();
+  await pauseServer(server);
   const error = await unknownOutcomeOf(send(store));
   return { store, stream, error };
 }

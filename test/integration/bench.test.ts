@@ -37,7 +37,8 @@ describe("the benches", () => {
   });
 
   test("all run to their end in quick mode", () => {
-    expect(exitCode, output).toBe(0);
+    if (exitCode !== 0) throw new Error(output);
+    expect(output).toContain("follow: ");
   });
 
   test("write one report with the facts of the machine", () => {
@@ -63,9 +64,7 @@ describe("the benches", () => {
       for (const measure of report.measures) {
         expect(measure.name).not.toBe("");
         expect(measure.rounds).toBeGreaterThan(0);
-        for (const figure of [measure.median, measure.min, measure.max]) {
-          expect(figure, measure.name).toSatisfy(Number.isFinite);
-        }
+        expect([measure.median, measure.min, measure.max].every(Number.isFinite)).toBe(true);
         expect(measure.min).toBeLessThanOrEqual(measure.median);
         expect(measure.median).toBeLessThanOrEqual(measure.max);
       }

@@ -88,9 +88,15 @@ async function prepare(store: CountingStore, expected: ExpectedVersion): Promise
 
 /** V13 in all parts that need one server or one healthy cluster. */
 export function describeRepetition(name: string, place: () => Place): void {
-  describe(`V13 on ${name}, an append whose ack is lost`, () => lostAcks(place));
-  describe(`V13 on ${name}, an append repeated with its commit id`, () => repetitions(place));
-  describe(`V13 on ${name}, an appendAll`, () => batches(place));
+  describe(`V13 on ${name}, an append whose ack is lost`, () => {
+    lostAcks(place);
+  });
+  describe(`V13 on ${name}, an append repeated with its commit id`, () => {
+    repetitions(place);
+  });
+  describe(`V13 on ${name}, an appendAll`, () => {
+    batches(place);
+  });
 }
 
 function lostAcks(place: () => Place): void {

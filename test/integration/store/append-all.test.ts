@@ -34,7 +34,7 @@ describe("appendAll", () => {
     );
     expect(results.map(({ version }) => version)).toEqual([2, 2, 3]);
     expect(results.every(({ replayed }) => !replayed)).toBe(true);
-    expect(results.map(({ position }) => position).toSorted()).toEqual([2, 3, 4]);
+    expect(new Set(results.map(({ position }) => position))).toEqual(new Set([2, 3, 4]));
     for (const [at, actor] of [zoe, bob, order].entries()) {
       const [event] = await store.readLast(actor, 1);
       expect(event).toMatchObject({
@@ -94,13 +94,19 @@ describe("appendAll", () => {
     expect(results.map(({ version }) => version)).toEqual([2, 3]);
   });
 
-  it("does not call an existing actor a conflict with 'exists' because the cache was stale", async () => {
+  it("does not try again behind the caller's back where an actor with 'exists' has moved", async () => {
     const store = await openStore();
     const other = await openStore({ stream: store.stream });
     await store.appendAll([entry(zoe, 0, 1), entry(bob, 0, 1)]);
     await other.append(bob, notes(2), { expectedVersion: 1 });
-    const results = await store.appendAll([entry(zoe, 1, 3), entry(bob, "exists", 3)]);
-    expect(results.map(({ version }) => version)).toEqual([2, 3]);
+    const append = () => store.appendAll([entry(zoe, 1, 3), entry(bob, "exists", 3)]);
+    expect(await failureOf(append())).toMatchObject({
+      code: "version_conflict",
+      actor: bob,
+      expectedVersion: "exists",
+      actualVersion: 2,
+    });
+    expect((await append()).map(({ version }) => version)).toEqual([2, 3]);
   });
 
   it("lets one of two stores win where they race for two actors", async () => {

@@ -180,7 +180,7 @@ describe("an actor", () => {
     ];
     for (const attempt of attempts) {
       const error = await failureOf(attempt);
-      expect(error, String(attempt)).toBeInstanceOf(InvalidArgumentError);
+      expect(error).toBeInstanceOf(InvalidArgumentError);
       expect(error).toMatchObject({ argument: expect.stringContaining(argument) });
     }
     expect(await store.head()).toBe(0);

@@ -44,14 +44,18 @@ describe("expectedVersion", () => {
     });
   });
 
-  it("never calls an existing actor a conflict with 'exists' because the cache was stale", async () => {
+  it("reports 'exists' as a conflict where another process was faster, and then knows better", async () => {
     const store = await openStore();
     const other = await openStore({ stream: store.stream });
     await store.append(alice, notes(1), { expectedVersion: "none" });
     await other.append(alice, notes(2), { expectedVersion: 1 });
-    expect(await store.append(alice, notes(3), { expectedVersion: "exists" })).toMatchObject({
-      version: 3,
+    const append = () => store.append(alice, notes(3), { expectedVersion: "exists" });
+    expect(await failureOf(append())).toMatchObject({
+      code: "version_conflict",
+      expectedVersion: "exists",
+      actualVersion: 2,
     });
+    expect(await append()).toMatchObject({ version: 3 });
   });
 
   it("appends with 'any' whatever another process has appended meanwhile", async () => {

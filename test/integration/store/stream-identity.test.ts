@@ -40,7 +40,7 @@ describe("a stream that was recreated", () => {
       ];
       for (const attempt of attempts) {
         const error = await failureOf(attempt);
-        expect(error, String(attempt)).toBeInstanceOf(StreamRolledBackError);
+        expect(error).toBeInstanceOf(StreamRolledBackError);
         expect(error).toMatchObject({
           code: "stream_rolled_back",
           stream: store.stream,

@@ -84,6 +84,7 @@ describe("V9 an append with a wrong expected version is refused, whatever the ca
   it("V9 an actor without events refuses every other expectation", async () => {
     const store = await stage.store();
     for (const expected of [1, 7, "exists"] as const) await expectRefused(store, expected, 0);
+    expect(store.cachedVersion(alice)).toBeUndefined();
   });
 });
 
@@ -181,9 +182,9 @@ describe("V11 on a conflict nothing is retried behind the caller's back", () => 
     for (let attempt = 1; attempt <= 4; attempt++) {
       await held.reached();
       await write(stage.external, alice, 1);
-      const { release } = held;
+      const arrived = held;
       held = stage.wire.hold(publishTo(stage.subject(alice)));
-      release();
+      arrived.release();
     }
     const error = await lost;
     expect(error).toBeInstanceOf(TooManyConflictsError);

@@ -6,6 +6,7 @@ import {
   account,
   type BankStore,
   deposits,
+  outcomeOf,
   rejection,
   Stage,
   versions,
@@ -126,6 +127,23 @@ describe("V8 after that interleaving", () => {
       actualVersion: 3,
     });
     expect(await versions(stage.external, alice)).toEqual([1, 2, 3]);
+  });
+});
+
+describe("a latestVersion that has to ask again because an append went past it", () => {
+  it("keeps to its own time while another append to the actor hangs", async () => {
+    const held = holdHeads();
+    const latest = outcomeOf(store.latestVersion(alice, { timeoutMs: 200 }));
+    await held.reached();
+    await store.append(alice, deposits(), { expectedVersion: 2 });
+    const hanging = stage.wire.hold(publishTo(stage.subject(alice)));
+    const append = store.append(alice, deposits(), { expectedVersion: 3, timeoutMs: 2_000 });
+    const appended = outcomeOf(append);
+    await hanging.reached();
+    held.release();
+    expect(await Promise.race([latest, appended])).toBe("ReadTimeoutError");
+    hanging.release();
+    expect((await append).version).toBe(4);
   });
 });
 

@@ -1,14 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { StreamRolledBackError } from "../../../src/index.ts";
 import { eventually } from "../../support/server.ts";
-import { deliveryOf } from "../../support/wire.ts";
+import { deliveryOf, publishTo } from "../../support/wire.ts";
 import {
   account,
   type BankStore,
   deposits,
+  outcomeOf,
   rejection,
   Stage,
-  versions,
   write,
 } from "./version-cache-stage.ts";
 
@@ -44,21 +44,34 @@ async function recreateWithSameShape(): Promise<void> {
   await write(writer, alice, 3);
 }
 
-async function versionsNow(): Promise<number[]> {
+async function storedVersion(): Promise<number> {
   await using reader = await stage.unwatchedStore();
-  return await versions(reader, alice);
+  return await reader.latestVersion(alice);
+}
+
+interface Course {
+  /** How an append ends at the version that was cached. */
+  readonly first: string;
+  /** Alice's version after that. */
+  readonly stored: number;
+  /** What the store says it is. */
+  readonly latest: number;
+  /** The version that an append at that one gives. */
+  readonly next: number;
+}
+
+async function appendAgain(): Promise<Course> {
+  const first = await outcomeOf(store.append(alice, deposits(), { expectedVersion: 3 }));
+  const stored = await storedVersion();
+  const latest = await store.latestVersion(alice);
+  const next = await store.append(alice, deposits(), { expectedVersion: stored });
+  return { first, stored, latest, next: next.version };
 }
 
 /** The warm store appends nothing at the version it has cached, says why once, and then works on what is there. */
-async function expectNoticed(actual: number): Promise<void> {
-  const error = await rejection(store.append(alice, deposits(), { expectedVersion: 3 }));
-  expect(error).toBeInstanceOf(StreamRolledBackError);
-  expect(error).toMatchObject({ stream: stage.stream, code: "stream_rolled_back" });
-  expect(await versionsNow()).toHaveLength(actual);
-  expect(await store.latestVersion(alice)).toBe(actual);
-  const { version } = await store.append(alice, deposits(), { expectedVersion: actual });
-  expect(version).toBe(actual + 1);
-  expect(await versionsNow()).toHaveLength(actual + 1);
+function noticed(version: number): Course {
+  const first = "StreamRolledBackError";
+  return { first, stored: version, latest: version, next: version + 1 };
 }
 
 describe("V9 a stream that was deleted and created again while the store is connected", () => {
@@ -73,17 +86,13 @@ describe("V9 a stream that was deleted and created again while the store is conn
 
   it("V9 is noticed when it holds another history of the same shape", async () => {
     await recreateWithSameShape();
-    await expectNoticed(3);
+    expect(await appendAgain()).toEqual(noticed(3));
   });
 
   it("V9 is noticed when it holds another history of the same shape and the server's notice comes late", async () => {
     const notices = stage.wire.hold(deliveryOf(/^\$JS\.EVENT\.ADVISORY\./));
     await recreateWithSameShape();
-    const outcome = await store
-      .append(alice, deposits(), { expectedVersion: 3 })
-      .then(({ version }) => `appended as version ${version}`, nameOf);
-    expect(await versionsNow()).toHaveLength(3);
-    expect(outcome).toBe("StreamRolledBackError");
+    expect(await appendAgain()).toEqual(noticed(3));
     notices.release();
   });
 
@@ -91,21 +100,19 @@ describe("V9 a stream that was deleted and created again while the store is conn
     const notices = stage.wire.hold(deliveryOf(/^\$JS\.EVENT\.ADVISORY\./));
     await recreateWithSameShape();
     expect(await store.latestVersion(bob)).toBe(1);
-    await expectNoticed(3);
+    expect(await appendAgain()).toEqual(noticed(3));
     notices.release();
   });
 
   it("V9 is noticed by an append on its way, which is not sent again", async () => {
     const patient = await stage.store({ ackTimeoutMs: 100 });
     await patient.latestVersion(alice);
-    const lost = stage.wire.drop(({ direction, subject }) => {
-      return direction === "to_server" && subject === stage.subject(alice);
-    });
+    const lost = stage.wire.drop(publishTo(stage.subject(alice)));
     const append = rejection(patient.append(alice, deposits(), { expectedVersion: 3 }));
     await lost.reached();
     await recreateWithSameShape();
     expect(await append).toBeInstanceOf(StreamRolledBackError);
-    expect(await versionsNow()).toHaveLength(3);
+    expect(await storedVersion()).toBe(3);
   });
 
   it("V9 is noticed by appendAll", async () => {
@@ -116,24 +123,24 @@ describe("V9 a stream that was deleted and created again while the store is conn
       expectedVersion: at === 0 ? 3 : 1,
     }));
     await expect(store.appendAll(both)).rejects.toThrow(StreamRolledBackError);
-    expect(await versionsNow()).toHaveLength(3);
+    expect(await storedVersion()).toBe(3);
   });
 });
 
 describe("V9 a stream that was deleted and created again while the store is disconnected", () => {
   it("V9 is noticed when it is empty", async () => {
     await disconnected(() => stage.recreate());
-    await expectNoticed(0);
+    expect(await appendAgain()).toEqual(noticed(0));
   });
 
   it("V9 is noticed when it holds another history of the same shape", async () => {
     await disconnected(recreateWithSameShape);
-    await expectNoticed(3);
+    expect(await appendAgain()).toEqual(noticed(3));
   });
 
   it("V9 is noticed for every actor that was cached, also those that were not appended to since", async () => {
     await disconnected(recreateWithSameShape);
-    await expectNoticed(3);
+    expect(await appendAgain()).toEqual(noticed(3));
     const error = await rejection(store.append(bob, deposits(), { expectedVersion: 1 }));
     expect(error).toBeInstanceOf(StreamRolledBackError);
   });
@@ -144,7 +151,7 @@ describe("V9 a stream that was deleted and created again while the store is disc
       await using writer = await stage.unwatchedStore();
       await write(writer, alice, 4);
     });
-    await expectNoticed(7);
+    expect(await appendAgain()).toEqual(noticed(7));
   });
 
   it("V9 is noticed by appends that wait for the connection", async () => {
@@ -154,7 +161,18 @@ describe("V9 a stream that was deleted and created again while the store is disc
       await recreateWithSameShape();
     });
     expect(await appends[0]).toBeInstanceOf(StreamRolledBackError);
-    expect(await versionsNow()).toHaveLength(3);
+    expect(await storedVersion()).toBe(3);
+  });
+
+  it("V9 is noticed by the first append of a store that has seen nothing yet", async () => {
+    store = await stage.store();
+    const carol = account("carol");
+    const lost = stage.wire.drop(publishTo(stage.subject(carol)));
+    const append = outcomeOf(store.append(carol, deposits(), { expectedVersion: "none" }));
+    await lost.reached();
+    await disconnected(() => stage.recreate());
+    expect(await append).toBe("StreamRolledBackError");
+    expect(await stage.external.latestVersion(carol)).toBe(0);
   });
 
   it("V9 is no reason to refuse anything if the stream is the same", async () => {
@@ -164,7 +182,3 @@ describe("V9 a stream that was deleted and created again while the store is disc
     expect(error).toMatchObject({ code: "version_conflict", actualVersion: 3 });
   });
 });
-
-function nameOf(error: unknown): string {
-  return error instanceof Error ? error.name : String(error);
-}

@@ -38,15 +38,18 @@ export class Stage implements AsyncDisposable {
   readonly admin: JetStreamManager;
   /** Another process's store: its requests are not counted. */
   readonly external: BankStore;
+  readonly #url: string;
   readonly #stores: BankStore[] = [];
 
   private constructor(
+    url: string,
     stream: string,
     wire: Wire,
     nc: NatsConnection,
     admin: JetStreamManager,
     external: BankStore,
   ) {
+    this.#url = url;
     this.stream = stream;
     this.wire = wire;
     this.nc = nc;
@@ -54,13 +57,17 @@ export class Stage implements AsyncDisposable {
     this.external = external;
   }
 
-  static async open(): Promise<Stage> {
+  static async open(url: string = natsUrl()): Promise<Stage> {
     const stream = freshStream("CACHE");
-    const wire = await startWire(natsUrl());
-    const nc = await connect({ servers: natsUrl() });
+    const wire = await startWire(url);
+    const nc = await connect({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 20 });
     const admin = await jetstreamManager(nc, { checkAPI: false });
-    const external = await EventStore.connect<Bank>({ servers: natsUrl(), stream });
-    return new Stage(stream, wire, nc, admin, external);
+    const external = await EventStore.connect<Bank>({
+      servers: url,
+      stream,
+      reconnectTimeWait: 20,
+    });
+    return new Stage(url, stream, wire, nc, admin, external);
   }
 
   /** A store behind the wire, which has counted nothing yet. */
@@ -79,7 +86,7 @@ export class Stage implements AsyncDisposable {
 
   /** A store that goes straight to the server and knows nothing of the past. */
   unwatchedStore(): Promise<BankStore> {
-    return EventStore.connect<Bank>({ servers: natsUrl(), stream: this.stream });
+    return EventStore.connect<Bank>({ servers: this.#url, stream: this.stream });
   }
 
   subject({ type, id }: Account): string {
@@ -152,6 +159,14 @@ export async function versions(store: BankStore, actor: Account): Promise<number
   const found: number[] = [];
   for await (const event of store.read(actor)) found.push(event.version);
   return found;
+}
+
+/** The name of the error that a promise rejects with, or what it gave instead. */
+export async function outcomeOf(promise: Promise<unknown>): Promise<string> {
+  return promise.then(
+    (value) => `no error but ${JSON.stringify(value)}`,
+    (error: unknown) => (error instanceof Error ? error.name : String(error)),
+  );
 }
 
 /** What a promise rejects with. */
