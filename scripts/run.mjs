@@ -5,7 +5,11 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const [folder = "examples", name, ...rest] = process.argv.slice(2);
+const [folder = "examples", ...given] = process.argv.slice(2);
+// Without a name, the folder's main.ts, if it has one.
+const unnamed = given[0] === undefined || given[0].startsWith("-");
+const hasMain = existsSync(join(root, folder, "main.ts"));
+const [name, ...rest] = unnamed && hasMain ? ["main", ...given] : given;
 const candidates = name === undefined ? [] : [`${name}.ts`, join(name, "main.ts")];
 const file = candidates.map((path) => join(root, folder, path)).find((path) => existsSync(path));
 if (file === undefined) {
@@ -20,6 +24,9 @@ if (file === undefined) {
   );
   process.exit(2);
 }
-const child = spawn(process.execPath, ["--import", "tsx", file, ...rest], { stdio: "inherit" });
+const child = spawn(process.execPath, ["--import", import.meta.resolve("tsx"), file, ...rest], {
+  stdio: "inherit",
+  env: { TSX_TSCONFIG_PATH: join(root, "tsconfig.json"), ...process.env },
+});
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => child.kill(signal));
 child.on("exit", (code, signal) => process.exit(signal === null ? (code ?? 1) : 1));

@@ -29,10 +29,20 @@ export class InvalidArgumentError extends AnnalError {
   readonly code = "invalid_argument";
   /** The argument, as a path: `actor.id`, `events[2].type`. */
   readonly argument: string;
+  readonly #expected: string;
+  readonly #received: unknown;
 
   constructor(argument: string, expected: string, received: unknown, options?: ErrorOptions) {
     super(`${argument}: expected ${expected}, received ${describe(received)}`, options);
     this.argument = argument;
+    this.#expected = expected;
+    this.#received = received;
+  }
+
+  /** The same error with the path of what holds the argument before its own. */
+  within(place: string): InvalidArgumentError {
+    const path = `${place}.${this.argument}`;
+    return new InvalidArgumentError(path, this.#expected, this.#received, { cause: this });
   }
 }
 
@@ -199,10 +209,17 @@ export class CorruptCommitError extends AnnalError {
 export class UnsupportedFormatError extends AnnalError {
   readonly code = "unsupported_format";
   readonly format: number;
+  /** Why it cannot be read. */
+  readonly note: string;
+  /** Stream sequence of the message; undefined where only a payload was looked at. */
+  readonly position: number | undefined;
 
-  constructor(format: number, note: string) {
-    super(`commit format ${format}: ${note}`);
+  constructor(format: number, note: string, position?: number, options?: ErrorOptions) {
+    const where = position === undefined ? "" : ` at position ${position}`;
+    super(`commit format ${format}${where}: ${note}`, options);
     this.format = format;
+    this.note = note;
+    this.position = position;
   }
 }
 

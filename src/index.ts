@@ -24,6 +24,7 @@ export {
   VersionConflictError,
 } from "./errors.ts";
 export { jsonReplacer, toJson } from "./internal/json.ts";
+export { channels } from "./store/diagnostics.ts";
 export type { AppendPlace } from "./errors.ts";
 export type { ActorPage } from "./store/actor-list.ts";
 export type { ReadOptions } from "./store/actor-reader.ts";

@@ -14,7 +14,8 @@ export class BatchedIterator<T> implements AsyncIterableIterator<T> {
   readonly #source: BatchSource<T>;
   #batch: readonly T[] = [];
   #at = 0;
-  #loading: Promise<IteratorResult<T, undefined>> | undefined;
+  /** The call that was made last, while it is being served. */
+  #last: Promise<IteratorResult<T, undefined>> | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(source: BatchSource<T>) {
@@ -26,22 +27,20 @@ export class BatchedIterator<T> implements AsyncIterableIterator<T> {
   }
 
   next(): Promise<IteratorResult<T, undefined>> {
-    if (this.#loading !== undefined) {
-      // Overlapping calls are served one after the other, as an async generator does.
-      const after = this.#loading.then(
-        () => this.next(),
-        () => this.next(),
+    // Overlapping calls are served one after the other, as an async generator does.
+    const ahead = this.#last;
+    if (ahead !== undefined) {
+      return this.#inLine(
+        ahead.then(
+          () => this.#take(),
+          () => this.#take(),
+        ),
       );
-      return after;
     }
     const value = this.#batch[this.#at];
-    if (this.#at < this.#batch.length && value !== undefined) {
-      this.#at++;
-      return Promise.resolve({ done: false, value });
-    }
-    if (this.#closing !== undefined) return Promise.resolve({ done: true, value: undefined });
-    this.#loading = this.#load();
-    return this.#loading;
+    if (value === undefined) return this.#inLine(this.#take());
+    this.#at++;
+    return Promise.resolve({ done: false, value });
   }
 
   async return(): Promise<IteratorResult<T, undefined>> {
@@ -50,11 +49,31 @@ export class BatchedIterator<T> implements AsyncIterableIterator<T> {
     return { done: true, value: undefined };
   }
 
+  /** Keeps the call in line until it is served, so that a later one cannot overtake it. */
+  #inLine(call: Promise<IteratorResult<T, undefined>>): Promise<IteratorResult<T, undefined>> {
+    const served = (): void => {
+      if (this.#last === call) this.#last = undefined;
+    };
+    this.#last = call;
+    call.then(served, served);
+    return call;
+  }
+
+  #take(): Promise<IteratorResult<T, undefined>> {
+    const value = this.#batch[this.#at];
+    if (value !== undefined) {
+      this.#at++;
+      return Promise.resolve({ done: false, value });
+    }
+    if (this.#closing !== undefined) return Promise.resolve({ done: true, value: undefined });
+    return this.#load();
+  }
+
   async #load(): Promise<IteratorResult<T, undefined>> {
     try {
       for (;;) {
         const batch = await this.#source.next();
-        if (batch === undefined) break;
+        if (batch === undefined || this.#closing !== undefined) break;
         const [value] = batch;
         if (value === undefined) continue;
         this.#batch = batch;
@@ -66,8 +85,6 @@ export class BatchedIterator<T> implements AsyncIterableIterator<T> {
     } catch (error) {
       await this.#close();
       throw error;
-    } finally {
-      this.#loading = undefined;
     }
   }
 

@@ -46,6 +46,8 @@ export interface CheckedStream {
   /** When it was created, ISO 8601 with nanoseconds: another value means another stream of the same name. */
   readonly created: string;
   readonly replicas: number;
+  /** Patterns of the subjects that it takes. */
+  readonly subjects: readonly string[];
   /** Bytes of headers and payload that it takes in one message; undefined = as much as the server. */
   readonly maxMessageBytes: number | undefined;
   readonly duplicateWindowMs: number;
@@ -201,6 +203,7 @@ function checked(info: StreamInfo, request: StreamRequest): CheckedStream {
     name: request.name,
     created: info.created,
     replicas: config.num_replicas,
+    subjects: config.subjects ?? [],
     maxMessageBytes: config.max_msg_size > 0 ? config.max_msg_size : undefined,
     duplicateWindowMs: config.duplicate_window / nanosecondsPerMs,
     state: stateOf(info),

@@ -95,6 +95,7 @@ export class Appender {
       if (conflicts > this.#context.limits.maxConflictRetries || performance.now() > deadline) {
         throw new TooManyConflictsError(append.actor, conflicts);
       }
+      this.#placement.tellRetry(conflicts, "race");
       await sleep(backoffMs(RACE, conflicts));
     }
   }
@@ -147,10 +148,10 @@ export class Appender {
       }
       if (outcome.kind === "unknown") inDoubt = true;
       else if (!inDoubt) throwIfFinal(outcome, `append to ${append.actor.type}/${append.actor.id}`);
-      this.#placement.tellRetry(attempt, outcome);
       await this.#placement.pause(outcome, attempt, deadline);
       const settled = await this.#settle(append, head, deadline, inDoubt);
       if (settled !== undefined) return settled;
+      this.#placement.tellRetry(attempt, outcome);
     }
   }
 

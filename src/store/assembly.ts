@@ -43,12 +43,15 @@ export async function assemble<Events extends EventMap>(
     created: checked.created,
     onRollback: () => {
       cache.distrust();
+      if (channels.cache.hasSubscribers)
+        channels.cache.publish({ stream, subject: undefined, what: "distrusted" });
       for (const listener of rollbackListeners) listener();
     },
   });
   const context: StoreContext = {
     stream,
     prefix,
+    ownsStream: checked.subjects.every((subject) => subject === `${prefix}.>`),
     apiPrefix,
     inboxPrefix: inboxPrefix ?? "_INBOX",
     connection,

@@ -129,6 +129,7 @@ export class BatchAppender {
         const [loser = members[0]] = taken;
         if (loser !== undefined) throw new TooManyConflictsError(loser.append.actor, conflicts);
       }
+      this.#placement.tellRetry(conflicts, "race");
       await sleep(backoffMs(RACE, conflicts));
       members = placed.members;
     }
@@ -158,10 +159,10 @@ export class BatchAppender {
       if (outcome.kind === "stored") return this.#take(members, messages, outcome.sequence);
       if (outcome.kind === "unknown") inDoubt = true;
       else if (!inDoubt) throwIfFinal(outcome, `appendAll ${commitId}`);
-      this.#placement.tellRetry(attempt, outcome);
       await this.#placement.pause(outcome, attempt, deadline);
       const settled = await this.#settle(members, deadline, inDoubt);
       if (settled !== undefined) return settled;
+      this.#placement.tellRetry(attempt, outcome);
     }
   }
 

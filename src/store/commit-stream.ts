@@ -119,7 +119,7 @@ export class CommitStream {
       stream,
       apiPrefix,
       inboxPrefix,
-      filterSubjects: filter === `${prefix}.>` ? [] : [filter],
+      filterSubjects: filter === `${prefix}.>` && this.#context.ownsStream ? [] : [filter],
       start: this.#start.at,
       maxMessages: maxBufferedCommits ?? limits.readBufferCommits,
       maxBytes: limits.readWindowBytes,

@@ -73,7 +73,9 @@ export function readCommit(message: StoredMessage, prefix: string): StoredCommit
     payload = decodePayload(message.data);
   } catch (cause) {
     // not corrupt: another version reads it
-    if (cause instanceof UnsupportedFormatError) throw cause;
+    if (cause instanceof UnsupportedFormatError) {
+      throw new UnsupportedFormatError(cause.format, cause.note, message.sequence, { cause });
+    }
     throw corrupt(message, cause instanceof Error ? cause.message : String(cause), cause);
   }
   const firstVersion = version - payload.events.length + 1;

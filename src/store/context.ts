@@ -9,6 +9,8 @@ export interface StoreContext {
   readonly stream: string;
   /** Subjects are `<prefix>.<actor type>.<actor id>`. */
   readonly prefix: string;
+  /** Whether the stream takes nothing but `<prefix>.>`, so that a reader of all needs no filter. */
+  readonly ownsStream: boolean;
   /** `$JS.API`, or that of a domain. */
   readonly apiPrefix: string;
   /** Prefix of all inboxes, where the connection's permissions ask for one. */

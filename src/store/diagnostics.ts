@@ -23,19 +23,26 @@ export const channels: {
   readonly reconnect: TypedChannel<ReconnectMessage>;
   readonly history: TypedChannel<HistoryMessage>;
 } = {
-  append: channel("annal:append"),
-  read: channel("annal:read"),
-  conflict: channel("annal:conflict"),
-  cache: channel("annal:cache"),
-  retry: channel("annal:retry"),
-  reconnect: channel("annal:reconnect"),
-  history: channel("annal:history"),
+  append: typed("annal:append"),
+  read: typed("annal:read"),
+  conflict: typed("annal:conflict"),
+  cache: typed("annal:cache"),
+  retry: typed("annal:retry"),
+  reconnect: typed("annal:reconnect"),
+  history: typed("annal:history"),
 };
+
+/** Only the store publishes here, so what its own code publishes is what listeners get. */
+function typed<Message>(name: string): TypedChannel<Message> {
+  return channel(name) as unknown as TypedChannel<Message>;
+}
 
 /** A `node:diagnostics_channel` channel whose messages have a known shape. */
 interface TypedChannel<Message> {
   readonly hasSubscribers: boolean;
   publish(message: Message): void;
+  subscribe(listener: (message: Message, name: string | symbol) => void): void;
+  unsubscribe(listener: (message: Message, name: string | symbol) => void): boolean;
 }
 
 /** An append ended, well or not. */
@@ -82,6 +89,8 @@ export interface RetryMessage {
   readonly stream: string;
   readonly what: "append" | "read";
   readonly attempt: number;
+  /** Of an append: `refused` by the server, of `unknown` outcome, `no_responders`, or a `race` lost with `"any"`. */
+  readonly outcome?: "refused" | "unknown" | "no_responders" | "race" | undefined;
   readonly reason: string;
 }
 

@@ -35,6 +35,8 @@ export type Cursor = string;
 /** What the store adds to an event. */
 export interface Recorded<Type extends string = string> {
   readonly actor: Actor<Type>;
+  /** The same as `actor.type`, beside `type`: TypeScript narrows a union by a property of its own only. */
+  readonly actorType: Type;
   /** Dense number of the event within its actor: 1, 2, 3 … */
   readonly version: number;
   /** Place of its commit in the whole stream (JetStream's stream sequence). */
@@ -62,7 +64,7 @@ type RecordedOf<Event, Type extends string> = Event extends AnyEvent
   ? Readonly<Omit<Event, "data">> & { readonly data: DataOf<Event> } & Recorded<Type>
   : never;
 
-/** A stored event: a union over actor types and event types, narrowed by `actor.type` and `type`. */
+/** A stored event: a union over actor types and event types, narrowed by `actorType` and `type`. */
 export type RecordedEvent<
   Events extends EventMap = EventMap,
   Type extends ActorType<Events> = ActorType<Events>,
@@ -74,6 +76,8 @@ export interface Commit<
   Type extends ActorType<Events> = ActorType<Events>,
 > {
   readonly actor: Actor<Type>;
+  /** The same as `actor.type`. */
+  readonly actorType: Type;
   readonly commitId: string;
   readonly position: number;
   /** Version of its first event. */

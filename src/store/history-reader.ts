@@ -155,7 +155,11 @@ export class HistoryReader {
         }
         last = commit;
         yield commit;
-        if (commit.version >= range.toVersion) return;
+        if (commit.version < range.toVersion) continue;
+        // The head ends at this version too: if it is another commit, a version stands there twice.
+        const isHead = message.sequence === head.message.sequence;
+        if (commit.version === head.version && !isHead) throw gap(head, commit.version);
+        return;
       }
     }
   }

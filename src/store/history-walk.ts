@@ -65,6 +65,8 @@ export class HistoryWalk {
   /** Commits being fetched, or fetched and not yet taken. */
   #ahead = 0;
   #meanBytes: number;
+  /** Events of the range that were handed out. */
+  #handed = 0;
   #wake: Deferred<void> | undefined;
 
   constructor(head: StoredCommit, range: VersionRange, source: WalkSource) {
@@ -88,9 +90,12 @@ export class HistoryWalk {
       if (node.state === "ready" && node.commit !== undefined) {
         this.#first = node.next;
         this.#ahead--;
+        this.#handed += this.#eventsInRange(node.commit);
         this.#launch();
         return node.commit;
       }
+      // More than was expected is asked for.
+      if (node.state === "waiting") this.#fetch(node);
       this.#wake = deferred();
       await this.#wake.promise;
     }
@@ -140,9 +145,18 @@ export class HistoryWalk {
     return places;
   }
 
+  #eventsInRange({ firstVersion, version }: StoredCommit): number {
+    const { fromVersion, toVersion } = this.#range;
+    return Math.min(version, toVersion) - Math.max(firstVersion, fromVersion) + 1;
+  }
+
   #launch(): void {
     const { expectedEvents, windowBytes } = this.#source;
-    const wanted = Math.min(MAX_WINDOW, expectedEvents ?? MAX_WINDOW);
+    const wanted = Math.min(
+      MAX_WINDOW,
+      (expectedEvents ?? Number.POSITIVE_INFINITY) - this.#handed,
+    );
+    if (wanted <= 0) return;
     const window = Math.max(1, Math.min(wanted, Math.floor(windowBytes / this.#meanBytes)));
     let place = 0;
     for (let at = this.#first; at !== undefined && place < MAX_WINDOW; at = at.next, place++) {

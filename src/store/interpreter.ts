@@ -89,9 +89,13 @@ export class Interpreter<Events extends EventMap> {
 
   #upcast(commit: StoredCommit, event: DecodedEvent): DecodedEvent {
     let shape: StoredShape = event;
-    for (let count = 0; count < MAX_UPCASTS; count++) {
+    for (let count = 0; ; count++) {
       const upcaster = this.#rules.upcasters.get(`${commit.actor.type}.${shape.type}`);
       if (upcaster === undefined) break;
+      if (count === MAX_UPCASTS) {
+        const rule = `upcasters.${commit.actor.type}.${event.type}`;
+        throw new InvalidArgumentError(rule, `at most ${MAX_UPCASTS} renames`, shape.type);
+      }
       const next = upcaster(shape);
       if (typeof next?.type !== "string") {
         const upcasterOf = `upcasters.${commit.actor.type}.${shape.type}`;
@@ -119,8 +123,12 @@ export class Interpreter<Events extends EventMap> {
       const take = (settled: StandardSchemaV1.Result<unknown>): void => {
         checked[at] = accept(event, settled, name, where(at));
       };
-      if (result instanceof Promise) later.push(result.then(take));
-      else take(result);
+      if (result instanceof Promise) {
+        const taken = result.then(take);
+        // Nobody waits for it where a later event fails at once.
+        taken.catch(() => {});
+        later.push(taken);
+      } else take(result);
     }
     return later.length === 0 ? checked : Promise.all(later).then(() => checked);
   }
@@ -155,6 +163,7 @@ function record<Events extends EventMap>(
     if (event === undefined) break;
     recorded.push({
       actor,
+      actorType: actor.type,
       type: event.type,
       data: event.data,
       version: firstVersion + index,
@@ -177,6 +186,7 @@ function whole<Events extends EventMap>(
   const { actor, commitId, firstVersion, version, message, payload } = stored;
   const commit: Commit = {
     actor,
+    actorType: actor.type,
     commitId,
     position: message.sequence,
     firstVersion,
@@ -191,11 +201,9 @@ function whole<Events extends EventMap>(
 }
 
 function ownHeaders({ message }: StoredCommit): Record<string, string> {
-  const own: Record<string, string> = {};
-  for (const [name, value] of message.headers.entries(RESERVED)) {
-    if (!/^(nats|annal)-/i.test(name)) own[name] = value;
-  }
-  return own;
+  const own = message.headers.entries(RESERVED).filter(([name]) => !/^(nats|annal)-/i.test(name));
+  // Not by assignment: a header may be called __proto__.
+  return Object.fromEntries(own);
 }
 
 function flatten<Rule>(

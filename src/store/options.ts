@@ -89,6 +89,11 @@ export function resolveOptions<Events extends EventMap>(
   if (domain !== undefined && apiPrefix !== undefined) {
     throw new InvalidArgumentError("apiPrefix", "nothing beside domain", apiPrefix);
   }
+  if (options.replicas !== undefined) count("replicas", options.replicas, 1);
+  if (options.maxBytes !== undefined) count("maxBytes", options.maxBytes, 1);
+  if (options.duplicateWindowMs !== undefined) {
+    count("duplicateWindowMs", options.duplicateWindowMs, 100);
+  }
   return {
     stream,
     prefix,

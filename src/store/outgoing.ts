@@ -1,4 +1,5 @@
 import { AppendTooLargeError, InvalidArgumentError } from "../errors.ts";
+import { isWellFormed } from "../internal/well-formed.ts";
 import type { OutgoingMessage } from "../nats/publish.ts";
 import { Header } from "./commit.ts";
 import { encodeIndex, firstIndex, type HistoryIndex, nextIndex } from "./history-index.ts";
@@ -92,6 +93,11 @@ function indexBehind(head: Head): HistoryIndex {
 }
 
 const headerName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+/** What the wire gives back as it was: no control characters, no blanks around it, no lone surrogates. */
+function isSendable(value: string): boolean {
+  return !hasControlCharacter(value) && value === value.trim() && isWellFormed(value);
+}
+
 const reservedName = /^(nats|annal)-/i;
 
 /**
@@ -107,10 +113,10 @@ export function headerLines(headers: Readonly<Record<string, string>> | undefine
       const expected = "header names of token characters that do not start with Nats- or Annal-";
       throw new InvalidArgumentError("headers", expected, name);
     }
-    if (typeof value !== "string" || hasControlCharacter(value)) {
+    if (typeof value !== "string" || !isSendable(value)) {
       throw new InvalidArgumentError(
         `headers["${name}"]`,
-        "text without control characters",
+        "well-formed text without control characters or blanks around it",
         value,
       );
     }

@@ -153,10 +153,12 @@ export class Placement {
     channels.conflict.publish({ stream, subject, expectedVersion, actualVersion, retried });
   }
 
-  tellRetry(attempt: number, outcome: PublishOutcome): void {
+  tellRetry(attempt: number, outcome: Exclude<PublishOutcome, { kind: "stored" }> | "race"): void {
     if (!channels.retry.hasSubscribers) return;
-    const reason = reasonOf(outcome);
-    channels.retry.publish({ stream: this.#context.stream, what: "append", attempt, reason });
+    const { stream } = this.#context;
+    const kind = outcome === "race" ? outcome : outcome.kind;
+    const reason = outcome === "race" ? "another writer was faster" : reasonOf(outcome);
+    channels.retry.publish({ stream, what: "append", attempt, outcome: kind, reason });
   }
 }
 

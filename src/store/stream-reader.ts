@@ -130,5 +130,7 @@ function withoutTaken<Events extends EventMap>(
   commit: Commit<Events>,
   taken: number,
 ): Commit<Events> {
-  return taken === 0 ? commit : { ...commit, events: commit.events.slice(taken) };
+  if (taken === 0) return commit;
+  const firstVersion = commit.firstVersion + taken;
+  return { ...commit, firstVersion, events: commit.events.slice(taken) };
 }

@@ -46,6 +46,7 @@ export class StreamSubscription<T> implements Subscription<T> {
   readonly #ended = deferred();
   #lastCommitId = "";
   #rolledBack = false;
+  #failure: { readonly error: unknown } | undefined;
   #closed = false;
 
   constructor(context: StoreContext, selection: StreamSelection, interpret: Interpret<T>) {
@@ -61,7 +62,11 @@ export class StreamSubscription<T> implements Subscription<T> {
     this.#opened = this.#stream.open(() => this.#caughtUp.resolve());
     this.#opened.catch((error: unknown) => this.#caughtUp.reject(error));
     this.#iterator = new BatchedIterator({
-      next: () => this.#next(),
+      next: () =>
+        this.#next().catch((error: unknown) => {
+          this.#caughtUp.reject(error);
+          throw error;
+        }),
       close: () => this.close(),
     });
   }
@@ -100,16 +105,23 @@ export class StreamSubscription<T> implements Subscription<T> {
   async #next(): Promise<readonly T[] | undefined> {
     await this.#opened;
     if (this.#closed) return undefined;
+    if (this.#failure !== undefined) throw this.#failure.error;
     const messages = await this.#stream.next();
     if (this.#rolledBack) throw this.#rollbackError();
     if (messages === undefined || this.#closed) return undefined;
     const values: T[] = [];
-    for (const message of messages) {
-      const commit = readCommit(message, this.#context.prefix);
-      this.#tellCache(commit);
-      const made = this.#interpret(commit, this.#stream.takenAt(message.sequence));
-      for (const value of made instanceof Promise ? await made : made) values.push(value);
-      this.#lastCommitId = commit.commitId;
+    try {
+      for (const message of messages) {
+        const commit = readCommit(message, this.#context.prefix);
+        this.#tellCache(commit);
+        const made = this.#interpret(commit, this.#stream.takenAt(message.sequence));
+        for (const value of made instanceof Promise ? await made : made) values.push(value);
+        this.#lastCommitId = commit.commitId;
+      }
+    } catch (error) {
+      // What stands before the commit that cannot be read is handed out first.
+      if (values.length === 0) throw error;
+      this.#failure = { error };
     }
     return values;
   }
@@ -145,6 +157,7 @@ export function readStream<T>(
   let opened: Promise<CommitStream> | undefined;
   let left = limit;
   let commits = 0;
+  let failure: { readonly error: unknown } | undefined;
   const open = async (): Promise<CommitStream> => {
     const stream = new CommitStream(context, selection);
     await stream.open(() => {});
@@ -155,15 +168,21 @@ export function readStream<T>(
       opened ??= open();
       const stream = await opened;
       if (left <= 0) return undefined;
+      if (failure !== undefined) throw failure.error;
       const messages = stream.caughtUp ? undefined : await stream.nextUntilCaughtUp();
       if (messages === undefined) return undefined;
       const values: T[] = [];
-      for (const message of messages) {
-        if (message.sequence > stream.target || values.length >= left) break;
-        const commit = readCommit(message, context.prefix);
-        const made = interpret(commit, stream.takenAt(message.sequence));
-        for (const value of made instanceof Promise ? await made : made) values.push(value);
-        commits++;
+      try {
+        for (const message of messages) {
+          if (message.sequence > stream.target || values.length >= left) break;
+          const commit = readCommit(message, context.prefix);
+          const made = interpret(commit, stream.takenAt(message.sequence));
+          for (const value of made instanceof Promise ? await made : made) values.push(value);
+          commits++;
+        }
+      } catch (error) {
+        if (values.length === 0) throw error;
+        failure = { error };
       }
       if (values.length > left) values.length = left;
       left -= values.length;

@@ -8,7 +8,7 @@ import { Slots } from "../internal/slots.ts";
  * taken before the slot, so that those who wait for an actor do not keep others from the server.
  */
 export class Turns {
-  readonly mutex = new KeyedMutex();
+  readonly mutex: KeyedMutex = new KeyedMutex();
   readonly #slots: Slots;
   readonly #maxWaiting: number;
   #held = 0;

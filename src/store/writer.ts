@@ -22,7 +22,7 @@ import {
 } from "./outgoing.ts";
 import { encodeBody, type EventInput } from "./payload.ts";
 import type { Stored } from "./placement.ts";
-import { type Actor, actorSubject } from "./subject.ts";
+import { type Actor, actorSubject, validateActor } from "./subject.ts";
 
 /** What an append (or appendAll) says beside its events. */
 export interface CommitOptions {
@@ -101,7 +101,8 @@ export class Writer<Events extends EventMap> {
     events: readonly AnyEvent[],
     options: AppendOptions,
   ): Promise<AppendResult> {
-    const { signal } = options;
+    validateActor(actor);
+    const { signal } = validOptions(options);
     signal?.throwIfAborted();
     const checked = this.#interpreter.validateNew(actor.type, eventList(events, "events"));
     const valid = checked instanceof Promise ? await checked : checked;
@@ -194,12 +195,20 @@ export class Writer<Events extends EventMap> {
     }
     const appends: PreparedAppend[] = [];
     const seen = new Set<string>();
-    for (const [at, { actor, events, expectedVersion }] of entries.entries()) {
-      const list = eventList(events, `entries[${at}].events`);
-      const valid = await this.#interpreter.validateNew(actor.type, list);
-      const append = this.#prepare(actor, valid, expectedVersion, commitId, options);
+    for (const [at, entry] of entries.entries()) {
+      if (typeof entry !== "object" || entry === null) {
+        const expected = "an entry { actor, events, expectedVersion }";
+        throw new InvalidArgumentError(`entries[${at}]`, expected, entry);
+      }
+      const append = await within(`entries[${at}]`, async () => {
+        const { actor, events, expectedVersion } = entry;
+        validateActor(actor);
+        const list = eventList(events, "events");
+        const valid = await this.#interpreter.validateNew(actor.type, list);
+        return this.#prepare(actor, valid, expectedVersion, commitId, options);
+      });
       if (seen.has(append.subject)) {
-        throw new InvalidArgumentError(`entries[${at}].actor`, "each actor once", actor.id);
+        throw new InvalidArgumentError(`entries[${at}].actor`, "each actor once", append.actor.id);
       }
       seen.add(append.subject);
       appends.push(append);
@@ -301,6 +310,23 @@ function eventList<Event extends AnyEvent>(
 ): readonly Event[] {
   if (Array.isArray(events) && events.length > 0) return events;
   throw new InvalidArgumentError(argument, "a list of at least one event", events);
+}
+
+function validOptions(options: AppendOptions): AppendOptions {
+  if (typeof options === "object" && options !== null) return options;
+  throw new InvalidArgumentError("options", "{ expectedVersion, … }", options);
+}
+
+/** Puts the place of an entry before what its errors name; what belongs to the whole commit stays as it is. */
+async function within<T>(place: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const ofEntry =
+      error instanceof InvalidArgumentError &&
+      /^(actor|events|expectedVersion)/.test(error.argument);
+    throw ofEntry ? error.within(place) : error;
+  }
 }
 
 function metadataOf({ correlationId, causationId, metadata }: CommitOptions): Metadata | undefined {
