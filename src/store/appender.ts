@@ -140,11 +140,12 @@ export class Appender {
           : this.#placement.notStored("append", timeoutMs);
       }
       this.#placement.assertSameStream(epoch, head);
+      if (!inDoubt) append.signal?.throwIfAborted();
       const waitMs = Math.min(limits.ackTimeoutMs, leftMs);
       const outcome = await publishAcked(connection.requests, message, waitMs);
       if (outcome.kind === "stored") {
         if (outcome.duplicate) return await this.#readDuplicate(append, outcome.sequence, deadline);
-        return this.#take(append, message, outcome.sequence);
+        return this.#take(sent, message, outcome.sequence);
       }
       if (outcome.kind === "unknown") inDoubt = true;
       else if (!inDoubt) throwIfFinal(outcome, `append to ${append.actor.type}/${append.actor.id}`);
@@ -237,10 +238,14 @@ export class Appender {
     return expectedVersion === 0 || expectedVersion === "none";
   }
 
-  #take(append: PreparedAppend, { version, index }: OutgoingCommit, sequence: number): Stored {
+  #take(
+    { append, epoch }: Unresolved,
+    { version, index }: OutgoingCommit,
+    sequence: number,
+  ): Stored {
     const { commitId, subject } = append;
-    this.#context.cache.advance(subject, { version, sequence, commitId, index });
-    this.#context.guard.saw(sequence, commitId);
+    this.#context.cache.advance(subject, { version, sequence, commitId, index }, epoch);
+    this.#context.guard.saw(sequence, commitId, epoch);
     return { version, position: sequence, replayed: false };
   }
 }

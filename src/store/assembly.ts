@@ -40,6 +40,7 @@ export async function assemble<Events extends EventMap>(
     direct,
     stream,
     access,
+    checkMs: options.identityCheckMs,
     created: checked.created,
     onRollback: () => {
       cache.distrust();

@@ -151,12 +151,15 @@ export class BatchAppender {
           ? unknownOutcome(sent, timeoutMs)
           : this.#placement.notStored("appendAll", timeoutMs);
       }
-      for (const { head } of members) this.#placement.assertSameStream(epoch, head);
+      for (const { append, head } of members) {
+        this.#placement.assertSameStream(epoch, head);
+        if (!inDoubt) append.signal?.throwIfAborted();
+      }
       // A batch id is good for one attempt: leftovers of a lost one must not mix with the next.
       const messages = this.#messages(members, this.#nextId());
       const waitMs = Math.min(limits.ackTimeoutMs, deadline - performance.now());
       const outcome = await publishBatchAcked(connection.requests, messages, waitMs);
-      if (outcome.kind === "stored") return this.#take(members, messages, outcome.sequence);
+      if (outcome.kind === "stored") return this.#take(sent, messages, outcome.sequence);
       if (outcome.kind === "unknown") inDoubt = true;
       else if (!inDoubt) throwIfFinal(outcome, `appendAll ${commitId}`);
       await this.#placement.pause(outcome, attempt, deadline);
@@ -252,7 +255,7 @@ export class BatchAppender {
   }
 
   #take(
-    members: readonly Member[],
+    { members, epoch }: UnresolvedBatch,
     messages: readonly OutgoingCommit[],
     lastSequence: number,
   ): Placed {
@@ -260,8 +263,8 @@ export class BatchAppender {
       const sequence = lastSequence - messages.length + 1 + at;
       const { version = 0, index = "none" } = messages[at] ?? {};
       const { commitId, subject } = append;
-      this.#context.cache.advance(subject, { version, sequence, commitId, index });
-      this.#context.guard.saw(sequence, commitId);
+      this.#context.cache.advance(subject, { version, sequence, commitId, index }, epoch);
+      this.#context.guard.saw(sequence, commitId, epoch);
       return { version, position: sequence, replayed: false };
     });
     return { kind: "stored", results };

@@ -88,9 +88,10 @@ export class EventStore<Events extends EventMap = EventMap> {
     this.#writer = new Writer(context, appender, batches, interpreter);
     this.#reader = new ActorReader(context, history, interpreter);
     this.#streamReader = new StreamReader(context, interpreter);
-    this.#follower = parts.follow
-      ? new Follower(context, parts.checked.state.lastSequence)
-      : undefined;
+    this.#follower =
+      parts.follow && !context.cache.off
+        ? new Follower(context, parts.checked.state.lastSequence)
+        : undefined;
   }
 
   /**

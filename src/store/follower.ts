@@ -62,6 +62,7 @@ export class Follower {
       cache.forget(message.subject);
       return;
     }
+    this.#context.guard.saw(head.sequence, head.commitId);
     cache.refresh(message.subject, head);
   }
 

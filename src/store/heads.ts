@@ -1,4 +1,4 @@
-import { StreamRolledBackError } from "../errors.ts";
+import { ReadTimeoutError, StreamRolledBackError } from "../errors.ts";
 import type { ReadBounds } from "../nats/direct.ts";
 import type { StoredMessage } from "../nats/stored-message.ts";
 import { headOf, readCommit, readCommitHeaders, type StoredCommit } from "./commit.ts";
@@ -28,10 +28,11 @@ export class Heads {
 
   /** For the holder of the actor's mutex: asks, and makes the cache hold the answer even where it is lower. */
   async look(subject: string, bounds: ReadBounds): Promise<HeadLook> {
+    const { epoch } = this.#context.cache;
     const before = this.#context.cache.peek(subject);
     const commit = await this.fetch(subject, bounds);
     const seen = commit === undefined ? NO_HEAD : headOf(commit);
-    return { commit, head: this.#corrected(subject, before, seen) };
+    return { commit, head: this.#corrected(subject, before, seen, epoch) };
   }
 
   /**
@@ -66,30 +67,50 @@ export class Heads {
    */
   async latest(subject: string, bounds: ReadBounds): Promise<Head> {
     const { cache, turns } = this.#context;
+    const { epoch } = cache;
+    const deadline = performance.now() + bounds.timeoutMs;
     const commit = await this.fetch(subject, bounds);
     const seen = commit === undefined ? NO_HEAD : headOf(commit);
     const known = cache.peek(subject);
     if (known === undefined || seen.sequence > known.sequence || seen.commitId === known.commitId) {
-      if (commit !== undefined) this.#context.guard.saw(seen.sequence, seen.commitId);
-      return cache.advance(subject, seen);
+      if (commit !== undefined) this.#context.guard.saw(seen.sequence, seen.commitId, epoch);
+      return cache.advance(subject, seen, epoch);
     }
-    await turns.mutex.lock(subject, bounds.signal);
+    await this.#lock(subject, deadline, bounds);
     try {
-      return (await this.look(subject, bounds)).head;
+      const timeoutMs = Math.max(1, deadline - performance.now());
+      return (await this.look(subject, { ...bounds, timeoutMs })).head;
     } finally {
       turns.mutex.unlock(subject);
     }
   }
 
-  #corrected(subject: string, before: Head | undefined, head: Head): Head {
+  async #lock(subject: string, deadline: number, bounds: ReadBounds): Promise<void> {
+    const { mutex } = this.#context.turns;
+    if (mutex.tryLock(subject)) return;
+    const { signal, timeoutMs } = bounds;
+    const late = new AbortController();
+    const error = new ReadTimeoutError(
+      `${subject}: an append kept a read waiting for ${timeoutMs} ms`,
+    );
+    const timer = setTimeout(() => late.abort(error), Math.max(0, deadline - performance.now()));
+    try {
+      const any = signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]);
+      await mutex.lock(subject, any);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #corrected(subject: string, before: Head | undefined, head: Head, epoch: number): Head {
     const { cache, stream } = this.#context;
     if (before !== undefined && disagrees(before, head)) {
       this.#context.guard.suspect();
       if (channels.cache.hasSubscribers)
         channels.cache.publish({ stream, subject, what: "lowered" });
     }
-    if (head.sequence > 0) this.#context.guard.saw(head.sequence, head.commitId);
-    return cache.correct(subject, before, head);
+    if (head.sequence > 0) this.#context.guard.saw(head.sequence, head.commitId, epoch);
+    return cache.correct(subject, before, head, epoch);
   }
 
   #last(subject: string, bounds: ReadBounds): Promise<StoredMessage | undefined> {

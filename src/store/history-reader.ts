@@ -187,6 +187,7 @@ export class HistoryReader {
 
   async #head(subject: string, bounds: ReadBounds): Promise<StoredCommit | undefined> {
     const { cache, direct, guard, prefix, replicated } = this.#context;
+    const { epoch } = cache;
     let message = await direct.lastBySubject(subject, bounds);
     const known = cache.peek(subject)?.sequence ?? 0;
     if ((message?.sequence ?? 0) < known && replicated()) {
@@ -194,8 +195,8 @@ export class HistoryReader {
     }
     if (message === undefined) return undefined;
     const commit = readCommit(message, prefix);
-    cache.advance(subject, headOf(commit));
-    guard.saw(message.sequence, commit.commitId);
+    cache.advance(subject, headOf(commit), epoch);
+    guard.saw(message.sequence, commit.commitId, epoch);
     return commit;
   }
 

@@ -150,19 +150,26 @@ export class HistoryWalk {
     return Math.min(version, toVersion) - Math.max(firstVersion, fromVersion) + 1;
   }
 
+  /** Versions of the range that a place stands for, whether it has been expanded yet or not. */
+  #covers({ commit, version, low }: Node): number {
+    if (commit !== undefined) return this.#eventsInRange(commit);
+    const { fromVersion, toVersion } = this.#range;
+    return Math.min(version, toVersion) - Math.max(low, fromVersion - 1);
+  }
+
+  /** Fetches ahead of the reader: as far as the window reaches, and no more than the reader is going to take. */
   #launch(): void {
-    const { expectedEvents, windowBytes } = this.#source;
-    const wanted = Math.min(
-      MAX_WINDOW,
-      (expectedEvents ?? Number.POSITIVE_INFINITY) - this.#handed,
-    );
-    if (wanted <= 0) return;
-    const window = Math.max(1, Math.min(wanted, Math.floor(windowBytes / this.#meanBytes)));
+    const { expectedEvents = Number.POSITIVE_INFINITY, windowBytes } = this.#source;
+    const window = Math.max(1, Math.min(MAX_WINDOW, Math.floor(windowBytes / this.#meanBytes)));
+    const wanted = expectedEvents - this.#handed;
+    let covered = 0;
     let place = 0;
-    for (let at = this.#first; at !== undefined && place < MAX_WINDOW; at = at.next, place++) {
+    for (let at = this.#first; at !== undefined && covered < wanted; at = at.next) {
+      covered += this.#covers(at);
+      if (++place > MAX_WINDOW) return;
       if (at.state !== "waiting") continue;
       // The first places must always move, whatever was fetched behind them.
-      if (this.#ahead >= window && place >= Math.min(MIN_WINDOW, window)) return;
+      if (this.#ahead >= window && place > MIN_WINDOW) return;
       this.#fetch(at);
     }
   }

@@ -44,6 +44,11 @@ export interface StoreOptions<Events extends EventMap = EventMap> {
   readonly readTimeoutMs?: number | undefined;
   /** How long connecting and opening may take. @default 5000 */
   readonly connectTimeoutMs?: number | undefined;
+  /**
+   * How often the store looks whether the stream is still the one it knows: one small request. The server's own notice
+   * of a stream deleted, created or restored is faster, but can get lost, or be forbidden to this user. @default 5000
+   */
+  readonly identityCheckMs?: number | undefined;
   /** Bytes of an appendAll at most. @default 8388608 */
   readonly maxBatchBytes?: number | undefined;
   /** Point reads on their way to the server at once. @default 1024 */
@@ -74,6 +79,7 @@ export interface ResolvedOptions extends StoreLimits {
   readonly maxInFlight: number;
   readonly maxReadsInFlight: number;
   readonly connectTimeoutMs: number;
+  readonly identityCheckMs: number;
 }
 
 /** @throws {InvalidArgumentError} naming the option */
@@ -106,6 +112,7 @@ export function resolveOptions<Events extends EventMap>(
     ackTimeoutMs: count("ackTimeoutMs", options.ackTimeoutMs ?? 2_000, 1),
     readTimeoutMs: count("readTimeoutMs", options.readTimeoutMs ?? 10_000, 1),
     connectTimeoutMs: count("connectTimeoutMs", options.connectTimeoutMs ?? 5_000, 1),
+    identityCheckMs: count("identityCheckMs", options.identityCheckMs ?? 5_000, 10),
     maxBatchBytes: count("maxBatchBytes", options.maxBatchBytes ?? 8 << 20, 1),
     maxReadsInFlight: count("maxReadsInFlight", options.maxReadsInFlight ?? 1_024, 1),
     readWindowBytes: count("readWindowBytes", options.readWindowBytes ?? 8 << 20, 1),

@@ -21,6 +21,8 @@ export interface PreparedAppend {
   readonly commitId: string;
   /** Whether the caller chose the commit id, so that the append may be a repetition. */
   readonly commitIdGiven: boolean;
+  /** Of the caller: once aborted, nothing is sent that was not sent before. */
+  readonly signal: AbortSignal | undefined;
   /** The caller's headers, as lines that each end in CR LF. */
   readonly extraHeaders: string;
 }

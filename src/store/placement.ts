@@ -76,6 +76,8 @@ export class Placement {
       throw new StreamRolledBackError(stream, head.sequence, head.commitId, current?.commitId);
     }
     if (current.expectedSequence === head.sequence) return current;
+    // Sent once and refused, under an id that nobody else has: what stands there cannot be ours.
+    if (!inDoubt && !append.commitIdGiven) return "gone";
     const version = head.version + 1;
     return (await this.#history.commitAt(append.subject, version, current, bounds)) ?? "gone";
   }
@@ -125,7 +127,12 @@ export class Placement {
   assertSameStream(epoch: number, head: Head): void {
     const { guard, stream } = this.#context;
     if (guard.epoch === epoch) return;
-    throw new StreamRolledBackError(stream, head.sequence, head.commitId || "no commit", undefined);
+    const { position, expectedCommitId, actualCommitId } = guard.rollback ?? {
+      position: head.sequence,
+      expectedCommitId: head.commitId || "no commit",
+      actualCommitId: undefined,
+    };
+    throw new StreamRolledBackError(stream, position, expectedCommitId, actualCommitId);
   }
 
   /** Waits as the outcome demands before anything is sent again; an unknown one is looked into at once. */

@@ -13,10 +13,19 @@ export interface GuardOptions {
   readonly direct: DirectReader;
   readonly stream: string;
   readonly access: JetStreamAccess;
+  /** How often the stream is looked at, lest the server's notice of a change got lost. */
+  readonly checkMs: number;
   /** When the stream was created, as the server says it. */
   readonly created: string;
   /** The stream is not the one that was known; nothing may be decided on what was remembered of it. */
   readonly onRollback: () => void;
+}
+
+/** What no longer stands where it stood when a rollback was noticed. */
+export interface Rollback {
+  readonly position: number;
+  readonly expectedCommitId: string;
+  readonly actualCommitId: string | undefined;
 }
 
 const RETRY = { firstMs: 20, maxMs: 1_000 };
@@ -34,12 +43,16 @@ export class StreamGuard {
   #sequence = 0;
   #commitId = "";
   #epoch = 0;
+  #rollback: Rollback | undefined;
   #checking: Promise<void> | undefined;
   #again = false;
   #closed = false;
+  readonly #timer: NodeJS.Timeout;
 
   constructor(options: GuardOptions) {
     this.#options = options;
+    this.#timer = setInterval(() => this.#look(), options.checkMs);
+    this.#timer.unref();
     this.#created = options.created;
     this.#unwatch = this.#watch();
   }
@@ -49,13 +62,19 @@ export class StreamGuard {
     return this.#epoch;
   }
 
+  /** The last one that was noticed, where a commit had been seen before it. */
+  get rollback(): Rollback | undefined {
+    return this.#rollback;
+  }
+
   /** Set while the stream is being compared: wait for it before anything is appended. Never rejects. */
   get checking(): Promise<void> | undefined {
     return this.#checking;
   }
 
-  saw(sequence: number, commitId: string): void {
-    if (sequence <= this.#sequence) return;
+  /** @param epoch as it was when the commit was asked for: an answer that comes after a rollback tells nothing */
+  saw(sequence: number, commitId: string, epoch: number = this.#epoch): void {
+    if (epoch !== this.#epoch || sequence <= this.#sequence) return;
     this.#sequence = sequence;
     this.#commitId = commitId;
   }
@@ -71,7 +90,17 @@ export class StreamGuard {
 
   close(): void {
     this.#closed = true;
+    clearInterval(this.#timer);
     this.#unwatch();
+  }
+
+  /** Compares without holding up appends: nothing is suspected. */
+  #look(): void {
+    if (this.#checking !== undefined || !this.#options.connection.connected) return;
+    this.#compare().catch((error: unknown) => {
+      // Whatever hinders a look must not pass for a changed stream; one that is gone is looked into thoroughly.
+      if (error instanceof StreamNotFoundError) this.suspect();
+    });
   }
 
   #watch(): () => void {
@@ -132,11 +161,19 @@ export class StreamGuard {
     if (found === commitId) return;
     this.#rolledBack(
       `expected commit ${commitId} at position ${sequence}, found ${found ?? "nothing"}`,
+      found,
     );
   }
 
-  #rolledBack(reason: string): void {
+  #rolledBack(reason: string, actualCommitId?: string): void {
     this.#epoch++;
+    if (this.#sequence > 0) {
+      this.#rollback = {
+        position: this.#sequence,
+        expectedCommitId: this.#commitId,
+        actualCommitId,
+      };
+    }
     this.#sequence = 0;
     this.#commitId = "";
     this.#options.onRollback();

@@ -128,11 +128,12 @@ export class StreamSubscription<T> implements Subscription<T> {
 
   /** A catch-up passes old commits, which would push live entries out of the cache. */
   #tellCache(commit: StoredCommit): void {
-    const { cache } = this.#context;
+    const { cache, guard } = this.#context;
     const { subject, sequence } = commit.message;
-    if (cache.off) return;
+    if (cache.off || this.#rolledBack) return;
+    guard.saw(sequence, commit.commitId);
     if (this.live) {
-      cache.advance(subject, headOf(commit));
+      cache.advance(subject, headOf(commit), cache.epoch);
       return;
     }
     const known = cache.peek(subject);

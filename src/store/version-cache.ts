@@ -26,6 +26,7 @@ export class VersionCache {
   #heads: LruMap<string, Head>;
   /** Heads from before the last {@link distrust}. */
   #suspects: LruMap<string, Head>;
+  #epoch = 0;
 
   /** @param maxActors 0 turns the cache off */
   constructor(maxActors: number) {
@@ -40,6 +41,11 @@ export class VersionCache {
 
   get size(): number {
     return this.#heads.size;
+  }
+
+  /** Counts the calls of {@link distrust}: take it before asking, and hand it in with the answer. */
+  get epoch(): number {
+    return this.#epoch;
   }
 
   /** The head, if it is known and trusted. */
@@ -62,9 +68,16 @@ export class VersionCache {
     this.#suspects.delete(subject);
   }
 
-  /** Takes a head that was seen, unless a later one is known; returns what is held then. */
-  advance(subject: string, head: Head): Head {
+  /**
+   * Takes a head that was seen, unless a later one is known; returns what is held then. An answer that was asked for in
+   * an earlier epoch may speak of another history: it is kept as a suspect at most.
+   */
+  advance(subject: string, head: Head, epoch: number = this.#epoch): Head {
     const known = this.peek(subject);
+    if (epoch !== this.#epoch) {
+      if (known === undefined && head.sequence > 0) this.#suspects.set(subject, head);
+      return known ?? head;
+    }
     if (known !== undefined && !isNews(known, head)) return known;
     this.#put(subject, head);
     return head;
@@ -80,8 +93,15 @@ export class VersionCache {
    * Takes the leader's answer, which may be lower than what is known. The caller holds the actor's mutex and names what
    * was known when it asked: if that has changed since, the answer is old and only {@link advance}s.
    */
-  correct(subject: string, knownBefore: Head | undefined, head: Head): Head {
-    if (this.peek(subject) !== knownBefore) return this.advance(subject, head);
+  correct(
+    subject: string,
+    knownBefore: Head | undefined,
+    head: Head,
+    epoch: number = this.#epoch,
+  ): Head {
+    if (epoch !== this.#epoch || this.peek(subject) !== knownBefore) {
+      return this.advance(subject, head, epoch);
+    }
     this.#put(subject, head);
     return head;
   }
@@ -92,6 +112,7 @@ export class VersionCache {
 
   /** After signs that the stream is another one: every head must be compared with it before it is used again. */
   distrust(): void {
+    this.#epoch++;
     for (const [subject, head] of this.#heads.entries()) this.#suspects.set(subject, head);
     this.#heads = new LruMap(this.#heads.capacity);
   }

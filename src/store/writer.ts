@@ -231,6 +231,7 @@ export class Writer<Events extends EventMap> {
       eventCount: events.length,
       commitId,
       commitIdGiven: options.commitId !== undefined,
+      signal: options.signal,
       extraHeaders: headerLines(options.headers),
     };
   }

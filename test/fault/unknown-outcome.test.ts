@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { AppendOutcomeUnknownError, type AppendResult } from "../../src/index.ts";
 import { type NatsServer, startServer } from "../../src/server/index.ts";
 import { auditStream } from "../support/fault-audit.ts";
@@ -19,6 +19,9 @@ let server: NatsServer;
 beforeAll(async () => {
   server = await startServer();
 });
+
+// a test that failed must not leave the next one a paused server
+afterEach(() => server.resume());
 
 afterAll(() => server.stop());
 

@@ -131,7 +131,7 @@ describe("reads", () => {
 
   it("narrow by the actor's type", async () => {
     for await (const event of bank.readAll()) {
-      if (event.actor.type === "order") {
+      if (event.actorType === "order") {
         expectTypeOf(event.type).toEqualTypeOf<"Placed" | "Shipped">();
       }
     }

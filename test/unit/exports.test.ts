@@ -34,6 +34,7 @@ describe("the public exports", () => {
         "UnserialisableValueError",
         "UnsupportedFormatError",
         "VersionConflictError",
+        "channels",
         "jsonReplacer",
         "toJson",
       ]
