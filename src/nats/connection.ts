@@ -29,11 +29,12 @@ export class Connection {
   }
 
   get connected(): boolean {
-    return this.#connected;
+    return this.#connected && !this.nc.isClosed();
   }
 
+  /** The client says so at once; its status events come later. */
   get closed(): boolean {
-    return this.#closed;
+    return this.#closed || this.nc.isClosed();
   }
 
   /** Bytes of headers and payload that the server takes in one message. */
@@ -48,7 +49,7 @@ export class Connection {
 
   /** Resolves at once while connected, else on the reconnect; rejects when closed or after `timeoutMs`. */
   async whenConnected(timeoutMs: number, signal?: AbortSignal): Promise<void> {
-    if (this.#closed) throw new ClosedError("the connection");
+    if (this.closed) throw new ClosedError("the connection");
     if (this.#connected) return;
     this.#reconnected ??= deferred();
     this.#reconnected.promise.catch(() => {});
@@ -129,23 +130,36 @@ export class Connection {
 export type NatsOptions = ConnectionOptions;
 
 /** Connects an own connection, which reconnects for as long as it lives. */
-export async function openConnection(options: NatsOptions, timeoutMs: number): Promise<Connection> {
+export async function openConnection(
+  options: NatsOptions,
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<Connection> {
   const servers = options.servers ?? "127.0.0.1:4222";
+  const late = new AbortController();
+  // The client's own timeout is for each address; this one is for all of them.
+  const timer = setTimeout(() => late.abort(new Error("timeout")), timeoutMs);
+  const given = signal === undefined ? late.signal : AbortSignal.any([late.signal, signal]);
+  const connecting = connect({
+    maxReconnectAttempts: -1,
+    name: "annal",
+    ...options,
+    timeout: timeoutMs,
+  });
   try {
-    const nc = await connect({
-      maxReconnectAttempts: -1,
-      name: "annal",
-      ...options,
-      timeout: timeoutMs,
-    });
+    const nc = await abortable(connecting, given);
     return new Connection(nc, true, options.inboxPrefix ?? "_INBOX");
   } catch (cause) {
+    connecting.then((nc) => nc.close()).catch(() => {});
+    signal?.throwIfAborted();
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new ConnectionFailedError(
       `no NATS server reachable at ${[servers].flat().join(", ")} within ${timeoutMs} ms: ${reason}; ` +
         "start one (annal/server does) or check the address",
       { cause },
     );
+  } finally {
+    clearTimeout(timer);
   }
 }
 

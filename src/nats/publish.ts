@@ -98,7 +98,7 @@ function parseAck(message: Msg): PublishOutcome {
     const at = text.indexOf('"seq":');
     const sequence = at < 0 ? Number.NaN : Number.parseInt(text.slice(at + 6), 10);
     if (sequence > 0) {
-      return { kind: "stored", sequence, duplicate: text.includes('"duplicate":true') };
+      return { kind: "stored", sequence, duplicate: /"duplicate":\s*true/.test(text) };
     }
   }
   return parseRefusal(data);

@@ -84,6 +84,8 @@ export class Appender {
         const earlier = await this.#findRecent(append, head, bounds);
         if (earlier !== undefined) return recognise(append, earlier);
         searched = true;
+        // The search has seen the actor's head: behind an older one the append could only be refused.
+        head = (await this.#heads.known(subject, bounds)) ?? head;
       }
       const placed = await this.#place({ append, behind: head, epoch }, deadline, timeoutMs, false);
       if ("version" in placed) return placed;
@@ -104,12 +106,10 @@ export class Appender {
   async resolve(sent: Unresolved, timeoutMs: number): Promise<Stored> {
     const { append, behind, epoch } = sent;
     const deadline = performance.now() + timeoutMs;
-    const bounds = { timeoutMs };
-    await this.#placement.whenReady(timeoutMs);
+    if (!(await this.#placement.whenReady(timeoutMs))) throw unknownOutcome(sent, timeoutMs);
     this.#placement.assertSameStream(epoch, behind);
-    const look = await this.#heads.look(append.subject, bounds);
     const placed =
-      (await this.#judge(append, behind, look, true, bounds)) ??
+      (await this.#settle(append, behind, deadline, true)) ??
       (await this.#place(sent, deadline, timeoutMs, true));
     if ("version" in placed) return placed;
     const note = `commit ${append.commitId} was not stored and never will be`;

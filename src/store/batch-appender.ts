@@ -82,10 +82,12 @@ export class BatchAppender {
 
   /** Finishes a batch of unknown outcome, as `Appender.resolve` does for one actor. */
   async resolve(sent: UnresolvedBatch, timeoutMs: number): Promise<readonly Stored[]> {
-    const { members, commitId } = sent;
+    const { members, commitId, epoch } = sent;
     const deadline = performance.now() + timeoutMs;
+    if (!(await this.#placement.whenReady(timeoutMs))) throw unknownOutcome(sent, timeoutMs);
+    for (const { head } of members) this.#placement.assertSameStream(epoch, head);
     const placed =
-      (await this.#judge(members, true, timeoutMs)) ??
+      (await this.#settle(members, deadline, true)) ??
       (await this.#place(sent, deadline, timeoutMs, true));
     if (placed.kind === "stored") return placed.results;
     const [taken = members[0]] = moved(members, placed.members);

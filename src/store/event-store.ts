@@ -104,7 +104,7 @@ export class EventStore<Events extends EventMap = EventMap> {
   ): Promise<EventStore<Events>> {
     const { connectTimeoutMs } = resolveOptions<Events>(options);
     options.signal?.throwIfAborted();
-    const connection = await openConnection(natsOptions(options), connectTimeoutMs);
+    const connection = await openConnection(natsOptions(options), connectTimeoutMs, options.signal);
     try {
       return new EventStore<Events>(await assemble(connection, options, options.inboxPrefix));
     } catch (error) {

@@ -14,6 +14,7 @@ export class Follower {
   readonly #context: StoreContext;
   readonly #feed: Feed;
   readonly #running: Promise<void>;
+  readonly #unlisten: () => void;
 
   /** @param afterPosition where the stream stood before anything was cached */
   constructor(context: StoreContext, afterPosition: number) {
@@ -25,12 +26,19 @@ export class Follower {
       inboxPrefix,
       start: { sequence: afterPosition + 1 },
       headersOnly: true,
-      onRecreate: (reason) => this.#tell(reason),
+      onRecreate: (reason) => {
+        context.cache.suspectAll();
+        this.#tell(reason);
+      },
+    });
+    this.#unlisten = connection.listen((event) => {
+      if (event === "disconnect") context.cache.suspectAll();
     });
     this.#running = this.#run();
   }
 
   async close(): Promise<void> {
+    this.#unlisten();
     await this.#feed.close();
     await this.#running;
   }

@@ -1,5 +1,6 @@
 import {
   type AppendPlace,
+  ClosedError,
   CommitIdReusedError,
   ConnectionFailedError,
   JetStreamUnavailableError,
@@ -146,6 +147,7 @@ export class Placement {
   /** The error at the deadline of an append of which nothing can have been stored. */
   notStored(what: string, timeoutMs: number): Error {
     const { connection, stream } = this.#context;
+    if (connection.closed) return new ClosedError("the connection");
     return connection.connected
       ? new JetStreamUnavailableError(
           `stream ${stream} took no ${what} within ${timeoutMs} ms; nothing was stored`,
@@ -197,6 +199,7 @@ export function throwIfFinal(outcome: PublishOutcome, what: string): void {
 /** Errors of a read that say nothing about the stream. */
 export function isPassing(error: unknown): boolean {
   return (
+    error instanceof ClosedError ||
     error instanceof ReadTimeoutError ||
     error instanceof JetStreamUnavailableError ||
     error instanceof ConnectionFailedError

@@ -110,14 +110,21 @@ export class VersionCache {
     this.#heads.delete(subject);
   }
 
-  /** After signs that the stream is another one: every head must be compared with it before it is used again. */
+  /** After signs that the stream is another one: answers that are still on their way count no more either. */
   distrust(): void {
     this.#epoch++;
+    this.suspectAll();
+  }
+
+  /** Nothing may be used any more before it has been compared with the stream. */
+  suspectAll(): void {
     for (const [subject, head] of this.#heads.entries()) this.#suspects.set(subject, head);
     this.#heads = new LruMap(this.#heads.capacity);
   }
 
   #put(subject: string, head: Head): void {
+    // Whoever asked since has seen the history as it is now.
+    if (this.#suspects.size > 0) this.#suspects.delete(subject);
     if (head.sequence === 0) this.#heads.delete(subject);
     else this.#heads.set(subject, head);
   }

@@ -160,7 +160,13 @@ describe("annal:retry", () => {
     const told = listenTo<RetryMessage>("annal:retry", store.stream);
     await store.append(alice, notes(3), { expectedVersion: "any" });
     expect(told).toEqual([
-      { stream: store.stream, what: "append", attempt: 1, reason: expect.any(String) },
+      {
+        stream: store.stream,
+        what: "append",
+        attempt: 1,
+        outcome: "race",
+        reason: expect.any(String),
+      },
     ]);
     const manager = await jetstreamManager(await openConnection(), { checkAPI: false });
     await manager.streams.delete(store.stream);

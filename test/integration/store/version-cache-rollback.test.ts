@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { channels, StreamRolledBackError } from "../../../src/index.ts";
+import { StreamRolledBackError } from "../../../src/index.ts";
 import { eventually } from "../../support/server.ts";
 import { deliveryOf, publishTo } from "../../support/wire.ts";
 import {
@@ -92,14 +92,9 @@ describe("V9 a stream that was deleted and created again while the store is conn
   it("V9 is noticed by the store's own look when the server's notice gets lost", async () => {
     const watchful = await stage.store({ identityCheckMs: 50 });
     await watchful.latestVersion(alice);
-    const noticed = new Promise((resolve) => {
-      channels.reconnect.subscribe(({ what, stream }) => {
-        if (what === "rolled_back" && stream === watchful.stream) resolve(what);
-      });
-    });
     stage.wire.hold(deliveryOf(/^\$JS\.EVENT\.ADVISORY\./));
     await recreateWithSameShape();
-    await noticed;
+    await eventually(() => watchful.cachedVersion(alice) === undefined);
     const append = watchful.append(alice, deposits(), { expectedVersion: 3 });
     await expect(append).rejects.toThrow(StreamRolledBackError);
     expect(await storedVersion()).toBe(3);

@@ -50,6 +50,7 @@ describe("events", () => {
     expect(interpreter().events(commit)).toEqual([
       {
         actor: { type: "account", id: "alice" },
+        actorType: "account",
         type: "a",
         data: 1,
         version: 5,

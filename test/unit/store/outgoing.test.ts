@@ -19,6 +19,7 @@ const append: PreparedAppend = {
   eventCount: 2,
   commitId: "c-1",
   commitIdGiven: true,
+  signal: undefined,
   extraHeaders: "traceparent: t\r\n",
 };
 const behind: Head = { version: 7, sequence: 42, commitId: "c-0", index: firstIndex(3) };
