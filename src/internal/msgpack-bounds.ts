@@ -1,5 +1,5 @@
 /** The bytes are not MessagePack, or hold what has no defined meaning here. */
-export class MalformedError extends Error {}
+class MalformedError extends Error {}
 
 const Kind = { never: 0, scalar: 1, text: 2, list: 3, map: 4, extension: 5 } as const;
 

@@ -30,7 +30,7 @@ export interface CreatedConsumer {
 export class TransientApiError extends Error {}
 
 /** How long the server keeps a consumer that nobody asks: a reader that died leaves nothing for longer. */
-export const inactiveThresholdMs = 30_000;
+const inactiveThresholdMs = 30_000;
 
 const maxWaitingPulls = 64;
 

@@ -9,7 +9,6 @@ import { HeaderBlock, noHeaders } from "./header-block.ts";
 import { fastHeaders, fastSubject, replyBytes } from "./raw-message.ts";
 
 export { HeaderBlock } from "./header-block.ts";
-export { fastHeaders } from "./raw-message.ts";
 
 /** A message as the stream holds it. */
 export interface StoredMessage {

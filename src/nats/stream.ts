@@ -66,7 +66,7 @@ export interface StreamState {
 }
 
 /** The oldest nats-server that detects repeated messages in atomic batches. */
-export const requiredServerVersion = "2.12.1";
+const requiredServerVersion = "2.12.1";
 
 /** Codes of the server's errors.json. */
 const noLeader = 10_008;

@@ -44,7 +44,7 @@ export function unresolvedAppend(error: AppendOutcomeUnknownError): Unresolved |
 }
 
 /** How far back an append with `"any"` or `"exists"` looks for its own commit id. */
-export const RECENT_COMMITS = 64;
+const RECENT_COMMITS = 64;
 
 /** Appends to one actor; the caller holds its mutex and a slot. */
 export class Appender {

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from "../errors.ts";
 
 /** The most characters (each one byte) of a commit id. */
-export const maxCommitIdLength = 128;
+const maxCommitIdLength = 128;
 
 const printable = /^[\x21-\x7e]{1,128}$/;
 

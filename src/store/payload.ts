@@ -15,11 +15,11 @@ import { maxDepth, rootPath, serialisable } from "./serialisable.ts";
  */
 
 /** The format number this version writes, and the only one it reads. */
-export const payloadFormat = 1;
+const payloadFormat = 1;
 /** Reserved for encrypted payloads. */
 const encryptedFormat = 2;
 /** The most characters of an event type. */
-export const maxEventTypeLength = 255;
+const maxEventTypeLength = 255;
 /** Levels of a body above the data of an event. */
 const bodyDepth = 3;
 

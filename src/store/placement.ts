@@ -33,7 +33,7 @@ export interface Stored {
 export type AtPlace = "free" | "gone" | StoredCommit;
 
 /** Waits between attempts that the server put off. */
-export const BUSY: Backoff = { firstMs: 5, maxMs: 250 };
+const BUSY: Backoff = { firstMs: 5, maxMs: 250 };
 /** Waits between the races of an append with `"any"`. */
 export const RACE: Backoff = { firstMs: 1, maxMs: 50 };
 

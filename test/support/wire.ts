@@ -3,13 +3,11 @@ import { deferred, type Deferred } from "../../src/internal/deferred.ts";
 import type { Frame } from "./wire-frames.ts";
 import { WireLink } from "./wire-link.ts";
 
-export type { Direction, Frame } from "./wire-frames.ts";
-
 /** Chooses frames. Helpers: {@link publishTo}, {@link answerTo}, {@link deliveryOf}. */
 export type Match = (frame: Frame) => boolean;
 
 /** Frames that a wire has taken out of the flow. */
-export interface Taken {
+interface Taken {
   /** Those taken so far, oldest first. */
   readonly frames: readonly Frame[];
   /** Resolves when `count` frames have been taken. @default 1 */
@@ -23,7 +21,7 @@ export interface Hold extends Taken {
 }
 
 /** Frames that get lost at the wire. */
-export interface Drop extends Taken {
+interface Drop extends Taken {
   /** Loses no more. */
   stop(): void;
 }

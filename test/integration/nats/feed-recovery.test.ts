@@ -69,7 +69,10 @@ describe("Feed that loses its consumer", () => {
   }) => {
     await using server = await startServer();
     const { pid } = server;
-    if (pid === undefined) return skip("a server in a container cannot be stopped by a signal");
+    if (pid === undefined) {
+      skip("a server in a container cannot be stopped by a signal");
+      return;
+    }
     stage = await openStage(server.url);
     await stage.store(1, 10);
     const reasons: string[] = [];

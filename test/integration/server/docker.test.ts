@@ -11,7 +11,10 @@ beforeEach(async (context) => {
   // The reaper is an image of its own; these tests end their containers themselves.
   vi.stubEnv("TESTCONTAINERS_RYUK_DISABLED", "true");
   const client = await getContainerRuntimeClient().catch(() => undefined);
-  if (client === undefined) return context.skip("no container engine runs here");
+  if (client === undefined) {
+    context.skip("no container engine runs here");
+    return;
+  }
   const there = await client.image.exists(ImageName.fromString(IMAGE));
   if (!there) context.skip(`the image ${IMAGE} is not on this machine (docker pull ${IMAGE})`);
 });

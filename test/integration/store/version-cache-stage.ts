@@ -8,7 +8,7 @@ export interface Deposited {
   readonly type: "Deposited";
   readonly data: { readonly amount: number };
 }
-export interface Bank {
+interface Bank {
   readonly [type: string]: Deposited;
   readonly account: Deposited;
 }
