@@ -17,21 +17,20 @@ export interface ReplyHandler {
   onFailure(failure: RequestFailure): void;
 }
 
+/** A message on its way, with what waits for its reply, if anything does. */
 interface Outgoing {
   readonly subject: string;
-  readonly payload: Uint8Array;
-  readonly headers: Uint8Array | undefined;
-  readonly reply: string | undefined;
-  /** The request it belongs to; 0 for none. */
+  /** Let go once they are written: thousands of requests in flight would keep them from the garbage collector. */
+  payload: Uint8Array;
+  headers: Uint8Array | undefined;
+  /** 0 where nothing waits. */
   readonly token: number;
-}
-
-interface Pending {
-  readonly handler: ReplyHandler;
-  deadline: number;
+  readonly handler: ReplyHandler | undefined;
   readonly timeoutMs: number;
+  deadline: number;
 }
 
+const EMPTY = new Uint8Array(0);
 const SWEEP_MS = 25;
 
 /** Headers that were encoded before: the client asks for the bytes while it publishes, nothing else. */
@@ -51,7 +50,7 @@ export class Requests {
   readonly #nc: NatsConnection;
   readonly #inbox: string;
   readonly #prefixLength: number;
-  readonly #pending = new Map<number, Pending>();
+  readonly #pending = new Map<number, Outgoing>();
   readonly #headers = new EncodedHeaders();
   #subscription: Subscription | undefined;
   #outgoing: Outgoing[] = [];
@@ -83,15 +82,18 @@ export class Requests {
   ): number {
     this.#subscription ??= this.#subscribe();
     const token = ++this.#lastToken;
-    this.#pending.set(token, { handler, deadline: performance.now() + timeoutMs, timeoutMs });
+    const deadline = performance.now() + timeoutMs;
+    const request = { subject, payload, headers, token, handler, timeoutMs, deadline };
+    this.#pending.set(token, request);
     this.#timer ??= setInterval(() => this.#sweep(), SWEEP_MS);
-    this.#enqueue(subject, payload, headers, `${this.#inbox}${token.toString(36)}`, token);
+    this.#enqueue(request);
     return token;
   }
 
   /** Publishes without waiting for anything; in the order of calls, {@link send} included. */
   publish(subject: string, payload: Uint8Array, headers: Uint8Array | undefined): void {
-    this.#enqueue(subject, payload, headers, undefined, 0);
+    const nothing = { token: 0, handler: undefined, timeoutMs: 0, deadline: 0 };
+    this.#enqueue({ subject, payload, headers, ...nothing });
   }
 
   /** Stops waiting for a request, whose handler hears nothing more. */
@@ -104,7 +106,7 @@ export class Requests {
     const pending = [...this.#pending.values()];
     this.#pending.clear();
     this.#stopTimer();
-    for (const { handler } of pending) handler.onFailure(failure);
+    for (const { handler } of pending) handler?.onFailure(failure);
   }
 
   unsubscribe(): void {
@@ -116,15 +118,9 @@ export class Requests {
    * The client writes to the socket in a microtask after the first publish, when most of those that a chunk of acks sets
    * free are still on their way through their promises. Waiting for all of these makes one write of a hundred.
    */
-  #enqueue(
-    subject: string,
-    payload: Uint8Array,
-    headers: Uint8Array | undefined,
-    reply: string | undefined,
-    token: number,
-  ): void {
+  #enqueue(message: Outgoing): void {
     if (this.#outgoing.length === 0) process.nextTick(this.#flush);
-    this.#outgoing.push({ subject, payload, headers, reply, token });
+    this.#outgoing.push(message);
   }
 
   readonly #flush = (): void => {
@@ -134,18 +130,19 @@ export class Requests {
       if (message.token > 0 && !this.#pending.has(message.token)) continue;
       try {
         this.#write(message);
+        message.payload = EMPTY;
+        message.headers = undefined;
       } catch {
         // The connection is closed or draining: nothing was sent, and nothing will answer.
-        const pending = this.#pending.get(message.token);
         this.#pending.delete(message.token);
-        pending?.handler.onFailure("closed");
+        message.handler?.onFailure("closed");
       }
     }
   };
 
-  #write({ subject, payload, headers, reply }: Outgoing): void {
+  #write({ subject, payload, headers, token }: Outgoing): void {
     const options: { headers?: MsgHdrs; reply?: string } = {};
-    if (reply !== undefined) options.reply = reply;
+    if (token > 0) options.reply = `${this.#inbox}${token.toString(36)}`;
     if (headers !== undefined) {
       this.#headers.bytes = headers;
       options.headers = this.#headers;
@@ -165,7 +162,7 @@ export class Requests {
     const token = Number.parseInt(message.subject.slice(this.#prefixLength), 36);
     const pending = this.#pending.get(token);
     if (pending === undefined) return;
-    if (pending.handler.onReply(message)) this.#pending.delete(token);
+    if (pending.handler?.onReply(message) !== false) this.#pending.delete(token);
     else pending.deadline = performance.now() + pending.timeoutMs;
   }
 
@@ -178,7 +175,7 @@ export class Requests {
     for (const [token, { deadline, handler }] of this.#pending) {
       if (deadline > now) continue;
       this.#pending.delete(token);
-      handler.onFailure("timeout");
+      handler?.onFailure("timeout");
     }
   }
 

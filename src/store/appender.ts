@@ -6,10 +6,11 @@ import {
 } from "../errors.ts";
 import { backoffMs, sleep } from "../internal/backoff.ts";
 import type { ReadBounds } from "../nats/direct.ts";
-import { publishAcked } from "../nats/publish.ts";
+import { type PublishOutcome, publishAcked } from "../nats/publish.ts";
 import { Header, readCommit, type StoredCommit } from "./commit.ts";
 import type { StoreContext } from "./context.ts";
 import type { HeadLook, Heads } from "./heads.ts";
+import type { HistoryIndex } from "./history-index.ts";
 import type { HistoryReader } from "./history-reader.ts";
 import { meets, type OutgoingCommit, outgoingCommit, type PreparedAppend } from "./outgoing.ts";
 import {
@@ -28,18 +29,23 @@ interface Lost {
   readonly head: Head;
 }
 
-/** What an unknown append needs to be resolved later: what was sent, and behind what. */
-interface Unresolved {
+/** An append that was (or is to be) sent behind a head: all that is needed to send it again, now or later. */
+interface Sent {
   readonly append: PreparedAppend;
   readonly behind: Head;
   /** Rollbacks noticed before it. */
   readonly epoch: number;
+  /** The index that it carries, once it was sent. */
+  index?: HistoryIndex;
 }
 
-const unresolved = new WeakMap<AppendOutcomeUnknownError, Unresolved>();
+/** Of an append that was sent and not answered before. */
+const NO_ANSWER: PublishOutcome = { kind: "unknown", reason: "timeout" };
+
+const unresolved = new WeakMap<AppendOutcomeUnknownError, Sent>();
 
 /** The append that an error speaks of; undefined for an error of an `appendAll`, or of another process. */
-export function unresolvedAppend(error: AppendOutcomeUnknownError): Unresolved | undefined {
+export function unresolvedAppend(error: AppendOutcomeUnknownError): Sent | undefined {
   return unresolved.get(error);
 }
 
@@ -60,92 +66,138 @@ export class Appender {
     this.#placement = placement;
   }
 
-  async append(append: PreparedAppend, timeoutMs: number): Promise<Stored> {
+  append(append: PreparedAppend, timeoutMs: number): Promise<Stored> {
     const deadline = performance.now() + timeoutMs;
+    const head = this.#placement.ready ? this.#headAtHand(append) : undefined;
+    return head === undefined
+      ? this.#appendWithCare(append, undefined, deadline, timeoutMs)
+      : this.#appendBehind(append, head, deadline, timeoutMs);
+  }
+
+  /** The head to append behind, where nothing has to be asked first. */
+  #headAtHand(append: PreparedAppend): Head | undefined {
+    if (looksForItself(append)) return undefined;
+    const { cache } = this.#context;
+    const head = this.#heads.cached(append.subject);
+    if (head !== undefined) return meets(append.expectedVersion, head.version) ? head : undefined;
+    const unheard = cache.peek(append.subject) ?? cache.suspect(append.subject);
+    return unheard === undefined && this.#expectsNothing(append) ? NO_HEAD : undefined;
+  }
+
+  /** The usual course in as few steps as possible: one message, one ack. */
+  async #appendBehind(
+    append: PreparedAppend,
+    head: Head,
+    deadline: number,
+    timeoutMs: number,
+  ): Promise<Stored> {
+    const { guard, limits } = this.#context;
+    const sent: Sent = { append, behind: head, epoch: guard.epoch };
+    append.signal?.throwIfAborted();
+    const outcome = await this.#publish(sent, Math.min(limits.ackTimeoutMs, timeoutMs));
+    if (outcome.kind === "stored" && !outcome.duplicate) return this.#take(sent, outcome.sequence);
+    const placed = await this.#place(sent, deadline, timeoutMs, outcome);
+    if ("version" in placed) return placed;
+    return await this.#appendWithCare(append, placed.head, deadline, timeoutMs);
+  }
+
+  /** Everything that needs a look before the first message, or another attempt after a lost race (`lostTo`). */
+  async #appendWithCare(
+    append: PreparedAppend,
+    lostTo: Head | undefined,
+    deadline: number,
+    timeoutMs: number,
+  ): Promise<Stored> {
     const bounds: ReadBounds = { timeoutMs };
     const { subject, expectedVersion } = append;
     if (!this.#placement.ready && !(await this.#placement.whenReady(timeoutMs))) {
       throw this.#placement.notStored("append", timeoutMs);
     }
     const { epoch } = this.#context.guard;
-    let head = this.#heads.cached(subject) ?? (await this.#heads.known(subject, bounds));
+    let head = lostTo ?? this.#context.cache.get(subject);
+    if (head === undefined || head.index === "unknown") {
+      head = await this.#heads.known(subject, bounds);
+    }
     // That an actor has no events yet, the expectation itself proves: a first commit needs no look.
-    let current = head === undefined && !this.#expectsNothing(append);
+    let current = lostTo !== undefined || (head === undefined && !this.#expectsNothing(append));
     head ??= current ? (await this.#heads.look(subject, bounds)).head : NO_HEAD;
     let searched = !looksForItself(append);
-    for (let conflicts = 0; ; ) {
+    let conflicts = 0;
+    for (let lost = lostTo !== undefined; ; lost = true) {
+      if (lost) {
+        const first = await this.#afterRace(append, head, ++conflicts, deadline, bounds);
+        if (first !== undefined) return first;
+      }
       if (!meets(expectedVersion, head.version)) {
-        if (current) return await this.#refuse(append, head, bounds);
-        head = (await this.#heads.look(subject, bounds)).head;
+        if (!current) head = (await this.#heads.look(subject, bounds)).head;
         current = true;
-        continue;
+        if (!meets(expectedVersion, head.version)) return await this.#refuse(append, head, bounds);
       }
       if (!searched) {
         const earlier = await this.#findRecent(append, head, bounds);
         if (earlier !== undefined) return recognise(append, earlier);
         searched = true;
         // The search has seen the actor's head: behind an older one the append could only be refused.
-        head = (await this.#heads.known(subject, bounds)) ?? head;
+        head = this.#context.cache.get(subject) ?? head;
       }
-      const placed = await this.#place({ append, behind: head, epoch }, deadline, timeoutMs, false);
+      const placed = await this.#place({ append, behind: head, epoch }, deadline, timeoutMs);
       if ("version" in placed) return placed;
       head = placed.head;
       current = true;
-      if (expectedVersion !== "any") return await this.#refuse(append, head, bounds);
-      this.#placement.tellConflict(append, head.version);
-      conflicts++;
-      if (conflicts > this.#context.limits.maxConflictRetries || performance.now() > deadline) {
-        throw new TooManyConflictsError(append.actor, conflicts);
-      }
-      this.#placement.tellRetry(conflicts, "race");
-      await sleep(backoffMs(RACE, conflicts));
     }
   }
 
+  /** Another writer was faster: only `"any"` goes on, after a little while; the first result of a repetition is returned. */
+  async #afterRace(
+    append: PreparedAppend,
+    head: Head,
+    conflicts: number,
+    deadline: number,
+    bounds: ReadBounds,
+  ): Promise<Stored | undefined> {
+    if (append.expectedVersion !== "any") return await this.#refuse(append, head, bounds);
+    this.#placement.tellConflict(append, head.version);
+    if (conflicts > this.#context.limits.maxConflictRetries || performance.now() > deadline) {
+      throw new TooManyConflictsError(append.actor, conflicts);
+    }
+    this.#placement.tellRetry(conflicts, "race");
+    await sleep(backoffMs(RACE, conflicts));
+    return undefined;
+  }
+
   /** Finishes an append whose outcome is unknown: proves it stored, sends it again, or proves that it never will be. */
-  async resolve(sent: Unresolved, timeoutMs: number): Promise<Stored> {
+  async resolve(sent: Sent, timeoutMs: number): Promise<Stored> {
     const { append, behind, epoch } = sent;
     const deadline = performance.now() + timeoutMs;
     if (!(await this.#placement.whenReady(timeoutMs))) throw unknownOutcome(sent, timeoutMs);
     this.#placement.assertSameStream(epoch, behind);
     const placed =
       (await this.#settle(append, behind, deadline, true)) ??
-      (await this.#place(sent, deadline, timeoutMs, true));
+      (await this.#place(sent, deadline, timeoutMs, NO_ANSWER));
     if ("version" in placed) return placed;
     const note = `commit ${append.commitId} was not stored and never will be`;
     throw new VersionConflictError(append.actor, behind.version, placed.head.version, note);
   }
 
-  /** Sends the append behind `head` until it is stored or another commit stands there. */
+  /**
+   * Sends the append behind its head until it is stored or another commit stands there.
+   *
+   * @param sentBefore what became of it where it was sent already
+   */
   async #place(
-    sent: Unresolved,
+    sent: Sent,
     deadline: number,
     timeoutMs: number,
-    alreadySent: boolean,
+    sentBefore?: PublishOutcome,
   ): Promise<Stored | Lost> {
-    const { connection, limits } = this.#context;
-    const { append, behind: head, epoch } = sent;
-    const message = outgoingCommit(
-      append,
-      head,
-      this.#context.maxMessageBytes(),
-      dedupeHeader(append),
-    );
-    let inDoubt = alreadySent;
+    const { append, behind: head } = sent;
+    let inDoubt = false;
     for (let attempt = 1; ; attempt++) {
-      const leftMs = deadline - performance.now();
-      if (leftMs <= 0 || !(this.#placement.ready || (await this.#placement.whenReady(leftMs)))) {
-        throw inDoubt
-          ? unknownOutcome(sent, timeoutMs)
-          : this.#placement.notStored("append", timeoutMs);
-      }
-      this.#placement.assertSameStream(epoch, head);
-      if (!inDoubt) append.signal?.throwIfAborted();
-      const waitMs = Math.min(limits.ackTimeoutMs, leftMs);
-      const outcome = await publishAcked(connection.requests, message, waitMs);
+      const known = attempt === 1 ? sentBefore : undefined;
+      const outcome = known ?? (await this.#send(sent, deadline, timeoutMs, inDoubt));
       if (outcome.kind === "stored") {
         if (outcome.duplicate) return await this.#readDuplicate(append, outcome.sequence, deadline);
-        return this.#take(sent, message, outcome.sequence);
+        return this.#take(sent, outcome.sequence);
       }
       if (outcome.kind === "unknown") inDoubt = true;
       else if (!inDoubt) throwIfFinal(outcome, `append to ${append.actor.type}/${append.actor.id}`);
@@ -154,6 +206,32 @@ export class Appender {
       if (settled !== undefined) return settled;
       this.#placement.tellRetry(attempt, outcome);
     }
+  }
+
+  async #send(
+    sent: Sent,
+    deadline: number,
+    timeoutMs: number,
+    inDoubt: boolean,
+  ): Promise<PublishOutcome> {
+    const leftMs = deadline - performance.now();
+    if (leftMs <= 0 || !(this.#placement.ready || (await this.#placement.whenReady(leftMs)))) {
+      throw inDoubt
+        ? unknownOutcome(sent, timeoutMs)
+        : this.#placement.notStored("append", timeoutMs);
+    }
+    this.#placement.assertSameStream(sent.epoch, sent.behind);
+    if (!inDoubt) sent.append.signal?.throwIfAborted();
+    return this.#publish(sent, Math.min(this.#context.limits.ackTimeoutMs, leftMs));
+  }
+
+  /** Builds the message and sends it; only what the cache needs later is kept while it is on its way. */
+  #publish(sent: Sent, waitMs: number): Promise<PublishOutcome> {
+    const { connection, maxMessageBytes } = this.#context;
+    const { append, behind } = sent;
+    const message = outgoingCommit(append, behind, maxMessageBytes(), dedupeHeader(append));
+    sent.index = message.index;
+    return publishAcked(connection.requests, message, waitMs);
   }
 
   /** After anything but an ack: looks for proof of what stands at the place; undefined where there is none. */
@@ -238,19 +316,18 @@ export class Appender {
     return expectedVersion === 0 || expectedVersion === "none";
   }
 
-  #take(
-    { append, epoch }: Unresolved,
-    { version, index }: OutgoingCommit,
-    sequence: number,
-  ): Stored {
-    const { commitId, subject } = append;
-    this.#context.cache.advance(subject, { version, sequence, commitId, index }, epoch);
+  #take({ append, behind, epoch, index }: Sent, sequence: number): Stored {
+    const { commitId, subject, eventCount } = append;
+    const version = behind.version + eventCount;
+    if (index !== undefined) {
+      this.#context.cache.advance(subject, { version, sequence, commitId, index }, epoch);
+    }
     this.#context.guard.saw(sequence, commitId, epoch);
     return { version, position: sequence, replayed: false };
   }
 }
 
-function unknownOutcome(sent: Unresolved, timeoutMs: number): AppendOutcomeUnknownError {
+function unknownOutcome(sent: Sent, timeoutMs: number): AppendOutcomeUnknownError {
   const { append, behind } = sent;
   const error = new AppendOutcomeUnknownError(
     [placeOf(append, behind)],

@@ -101,6 +101,11 @@ let scratch = new Uint8Array(4096);
  * before it. The ordinal is not in the bytes: the commit's `Annal-Version` header has it.
  */
 export function encodeIndex(index: HistoryIndex): Uint8Array {
+  return indexBytes(index).slice();
+}
+
+/** The same as a view that is good until the next call: an append copies it into its payload at once. */
+export function indexBytes(index: HistoryIndex): Uint8Array {
   const { pointers, unindexedBelow } = index;
   const room = (pointers.length + 1) * maxVarintBytes;
   if (room > scratch.length) scratch = new Uint8Array(room * 2);
@@ -118,7 +123,7 @@ export function encodeIndex(index: HistoryIndex): Uint8Array {
   }
   // up to 64 bytes live in the JavaScript heap; above, memory of its own would cost more than all
   // of this
-  if (end <= 64) return bytes.slice(0, end);
+  if (end <= 64) return bytes.subarray(0, end);
   const encoded = Buffer.allocUnsafe(end);
   encoded.set(bytes.subarray(0, end));
   return encoded;

@@ -2,7 +2,7 @@ import { AppendTooLargeError, InvalidArgumentError } from "../errors.ts";
 import { isWellFormed } from "../internal/well-formed.ts";
 import type { OutgoingMessage } from "../nats/publish.ts";
 import { Header } from "./commit.ts";
-import { encodeIndex, firstIndex, type HistoryIndex, nextIndex } from "./history-index.ts";
+import { firstIndex, type HistoryIndex, indexBytes, nextIndex } from "./history-index.ts";
 import { assemblePayload } from "./payload.ts";
 import type { Actor } from "./subject.ts";
 import type { Head } from "./version-cache.ts";
@@ -71,7 +71,7 @@ export function outgoingCommit(
       `${Header.version}: ${version}.${index.ordinal}\r\n` +
       `${batchHeaders}${append.extraHeaders}\r\n`,
   );
-  const payload = assemblePayload(encodeIndex(index), append.body);
+  const payload = assemblePayload(indexBytes(index), append.body);
   const size = headers.length + payload.length;
   if (size > maxPayload) {
     throw new AppendTooLargeError(

@@ -88,7 +88,8 @@ export function assemblePayload(index: Uint8Array | undefined, body: Uint8Array)
     payload[2] = 0xc0;
   } else {
     payload[2] = header === 2 ? 0xc4 : header === 3 ? 0xc5 : 0xc6;
-    payload.writeUIntBE(size, 3, header - 1);
+    if (header === 2) payload[3] = size;
+    else payload.writeUIntBE(size, 3, header - 1);
     payload.set(index, 2 + header);
   }
   payload.set(body, 2 + header + size);

@@ -70,8 +70,14 @@ export class Turns {
 
   /** Gives a turn back. */
   release(subjects: readonly string[]): void {
+    for (const subject of subjects.slice(1)) this.mutex.unlock(subject);
+    for (const subject of subjects.slice(0, 1)) this.releaseOne(subject);
+  }
+
+  /** Gives the turn with one actor back. */
+  releaseOne(subject: string): void {
     this.#slots.release();
-    for (const subject of subjects) this.mutex.unlock(subject);
+    this.mutex.unlock(subject);
     this.#held--;
     this.#tellIdle();
   }

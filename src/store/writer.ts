@@ -110,9 +110,16 @@ export class Writer<Events extends EventMap> {
     const append = this.#prepare(actor, valid, options.expectedVersion, commitId, options);
     const timeoutMs = this.#timeoutMs(options.timeoutMs);
     const { turns } = this.#context;
-    const subjects = [append.subject];
-    if (!turns.tryTake(append.subject)) await turns.take(subjects, signal);
-    const stored = await this.#finish(subjects, signal, this.#tell([append], commitId), () =>
+    const { subject } = append;
+    if (!turns.tryTake(subject)) await turns.take([subject], signal);
+    if (signal === undefined && !channels.append.hasSubscribers) {
+      try {
+        return resultOf(append, await this.#appender.append(append, timeoutMs));
+      } finally {
+        turns.releaseOne(subject);
+      }
+    }
+    const stored = await this.#finish([subject], signal, this.#tell([append], commitId), () =>
       this.#appender.append(append, timeoutMs),
     );
     return resultOf(append, stored);
