@@ -42,6 +42,12 @@ export function fastSubject(msg: Msg): string {
   return bytes instanceof Uint8Array ? textOf(bytes, bytes.length) : msg.subject;
 }
 
+/** The subject of a message as bytes. */
+export function subjectBytes(msg: Msg): Uint8Array {
+  const bytes = (msg as unknown as RawMessage)._msg?.subject;
+  return bytes instanceof Uint8Array ? bytes : Buffer.from(msg.subject);
+}
+
 /** The reply subject of a message as bytes; undefined where it has none. */
 export function replyBytes(msg: Msg): Uint8Array | undefined {
   const raw = (msg as unknown as RawMessage)._msg;

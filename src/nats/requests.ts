@@ -6,6 +6,7 @@ import {
   type Subscription,
 } from "@nats-io/nats-core";
 import { MsgHdrsImpl } from "@nats-io/nats-core/internal";
+import { subjectBytes } from "./raw-message.ts";
 
 /** Why no (further) reply will come. */
 export type RequestFailure = "timeout" | "disconnected" | "closed";
@@ -142,7 +143,7 @@ export class Requests {
 
   #write({ subject, payload, headers, token }: Outgoing): void {
     const options: { headers?: MsgHdrs; reply?: string } = {};
-    if (token > 0) options.reply = `${this.#inbox}${token.toString(36)}`;
+    if (token > 0) options.reply = `${this.#inbox}${token}`;
     if (headers !== undefined) {
       this.#headers.bytes = headers;
       options.headers = this.#headers;
@@ -159,7 +160,7 @@ export class Requests {
   }
 
   #onMessage(message: Msg): void {
-    const token = Number.parseInt(message.subject.slice(this.#prefixLength), 36);
+    const token = parseToken(subjectBytes(message), this.#prefixLength);
     const pending = this.#pending.get(token);
     if (pending === undefined) return;
     if (pending.handler?.onReply(message) !== false) this.#pending.delete(token);
@@ -183,4 +184,11 @@ export class Requests {
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
+}
+
+/** The decimal number that a reply's subject ends with; NaN for none. */
+function parseToken(subject: Uint8Array, from: number): number {
+  let token = 0;
+  for (let at = from; at < subject.length; at++) token = token * 10 + (subject[at] ?? 0) - 48;
+  return subject.length > from ? token : Number.NaN;
 }

@@ -12,7 +12,7 @@ import type { StoreContext } from "./context.ts";
 import type { HeadLook, Heads } from "./heads.ts";
 import type { HistoryIndex } from "./history-index.ts";
 import type { HistoryReader } from "./history-reader.ts";
-import { meets, type OutgoingCommit, outgoingCommit, type PreparedAppend } from "./outgoing.ts";
+import { meets, outgoingCommit, type PreparedAppend } from "./outgoing.ts";
 import {
   isPassing,
   type Placement,
