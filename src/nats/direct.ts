@@ -38,6 +38,8 @@ interface LeaderAnswer {
   };
 }
 
+/** How long one request waits for its answer before it is repeated. */
+const ATTEMPT_MS = 5_000;
 const NO_MESSAGE_FOUND = 10037;
 const RETRY: Backoff = { firstMs: 10, maxMs: 500 };
 const EMPTY = new Uint8Array(0);
@@ -120,12 +122,35 @@ export class DirectReader {
     return found;
   }
 
-  async #one(
+  /** One message: usually one request and one answer, else as {@link #read} does it. */
+  #one(
     subject: string,
     request: Uint8Array,
     bounds: ReadBounds,
   ): Promise<StoredMessage | undefined> {
-    const [found] = await this.#read(subject, request, bounds, false);
+    const { requests, connected } = this.#connection;
+    if (bounds.signal !== undefined || !connected || !this.#slots.tryTake()) {
+      return this.#oneWithCare(subject, request, bounds);
+    }
+    return new Promise((resolve, reject) => {
+      const collector = new Collector(false, this.stream, (answer) => {
+        this.#slots.release();
+        if (answer.kind === "found") resolve(answer.messages[0]);
+        else if (answer.kind === "failed") reject(answer.error);
+        else this.#oneWithCare(subject, request, bounds, answer.reason).then(resolve, reject);
+      });
+      const waitMs = Math.min(bounds.timeoutMs, ATTEMPT_MS);
+      requests.send(subject, request, undefined, waitMs, collector);
+    });
+  }
+
+  async #oneWithCare(
+    subject: string,
+    request: Uint8Array,
+    bounds: ReadBounds,
+    failedBefore?: string,
+  ): Promise<StoredMessage | undefined> {
+    const [found] = await this.#read(subject, request, bounds, false, failedBefore);
     return found;
   }
 
@@ -134,9 +159,11 @@ export class DirectReader {
     request: Uint8Array,
     bounds: ReadBounds,
     many: boolean,
+    failedBefore?: string,
   ): Promise<readonly StoredMessage[]> {
     const deadline = performance.now() + bounds.timeoutMs;
-    for (let attempt = 1; ; attempt++) {
+    if (failedBefore !== undefined) await this.#pause(failedBefore, 1, deadline, bounds);
+    for (let attempt = failedBefore === undefined ? 1 : 2; ; attempt++) {
       bounds.signal?.throwIfAborted();
       const leftMs = deadline - performance.now();
       if (leftMs <= 0)
@@ -145,18 +172,26 @@ export class DirectReader {
       const answer = await this.#ask(
         subject,
         request,
-        Math.min(leftMs, 5_000),
+        Math.min(leftMs, ATTEMPT_MS),
         many,
         bounds.signal,
       );
       if (answer.kind === "found") return answer.messages;
       if (answer.kind === "failed") throw answer.error;
-      this.#onRetry(answer.reason, attempt);
-      const pauseMs = backoffMs(RETRY, attempt);
-      if (performance.now() + pauseMs >= deadline)
-        throw this.#late(answer.reason, bounds.timeoutMs);
-      await sleep(pauseMs, bounds.signal);
+      await this.#pause(answer.reason, attempt, deadline, bounds);
     }
+  }
+
+  async #pause(
+    reason: string,
+    attempt: number,
+    deadline: number,
+    bounds: ReadBounds,
+  ): Promise<void> {
+    this.#onRetry(reason, attempt);
+    const pauseMs = backoffMs(RETRY, attempt);
+    if (performance.now() + pauseMs >= deadline) throw this.#late(reason, bounds.timeoutMs);
+    await sleep(pauseMs, bounds.signal);
   }
 
   async #ask(

@@ -12,7 +12,7 @@ import {
 import type { FeedBuffer } from "./feed-buffer.ts";
 import { type PullStatus, parsePullStatus } from "./feed-status.ts";
 import { messageBytes } from "./raw-message.ts";
-import { type ConsumerMessage, fromConsumerMessage } from "./stored-message.ts";
+import { type ConsumerMessage, fromConsumerMessage, numbersStart } from "./stored-message.ts";
 
 /** How much a session may hold and how it finds out that its consumer is silent. */
 export interface SessionLimits {
@@ -52,6 +52,8 @@ export class FeedSession {
   #timer: NodeJS.Timeout | undefined;
   #ready = false;
   #over = false;
+  /** Where this consumer's reply subjects hold their numbers. */
+  #numbersAt: number | undefined;
   #lastDelivered = 0;
   /** Messages asked for and not delivered. */
   #outstanding = 0;
@@ -162,7 +164,8 @@ export class FeedSession {
   }
 
   #accept(raw: Msg): void {
-    const message = fromConsumerMessage(raw);
+    this.#numbersAt ??= numbersStart(raw);
+    const message = fromConsumerMessage(raw, this.#numbersAt);
     if (message === undefined) {
       this.#onStatus(parsePullStatus(raw));
       return;

@@ -60,7 +60,7 @@ export class HeaderBlock {
     while (start >= lineEnd.length) {
       const end = text.indexOf(lineEnd, start);
       if (end === start) break;
-      if (!skippedPrefixes.some((prefix) => text.startsWith(prefix, start))) {
+      if (!startsWithOne(text, start, skippedPrefixes)) {
         const colon = text.indexOf(":", start);
         const lineStop = end === -1 ? text.length : end;
         if (colon > start && colon < lineStop) {
@@ -101,3 +101,8 @@ export class HeaderBlock {
 
 /** The block of a message without headers. */
 export const noHeaders: HeaderBlock = new HeaderBlock(`${magic}${lineEnd}${lineEnd}`);
+
+function startsWithOne(text: string, at: number, prefixes: readonly string[]): boolean {
+  for (const prefix of prefixes) if (text.startsWith(prefix, at)) return true;
+  return false;
+}

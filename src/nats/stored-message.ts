@@ -60,26 +60,42 @@ export function fromLeaderGet(message: LeaderMessage): StoredMessage {
 /**
  * Reads a delivery of a pull consumer; undefined where the message is none (a status, or no `$JS.ACK` reply subject).
  * Costs well below a microsecond; subject, headers and data are decoded when first asked for.
+ *
+ * @param numbersAt what {@link numbersStart} gave for an earlier delivery of the same consumer
  */
-export function fromConsumerMessage(msg: Msg): ConsumerMessage | undefined {
+export function fromConsumerMessage(msg: Msg, numbersAt?: number): ConsumerMessage | undefined {
   const reply = replyBytes(msg);
-  if (reply === undefined || reply.length < ackPrefix.length) return undefined;
-  for (let at = 0; at < ackPrefix.length; at += 1) {
-    if (reply[at] !== ackPrefix.charCodeAt(at)) return undefined;
-  }
-  let dots = 0;
-  for (let at = 0; at < reply.length; at += 1) if (reply[at] === dot) dots += 1;
-  // 9 tokens; since 2.12 also 11 or 12, with domain and account hash in front of the stream (ADR-15 of NATS).
-  if (dots !== 8 && dots < 10) return undefined;
-  let token = dots === 8 ? 4 : 6;
-  cursor = 0;
-  while (token > 0) if (reply[cursor++] === dot) token -= 1;
+  if (reply === undefined) return undefined;
+  const start = numbersAt ?? findNumbers(reply);
+  if (start === undefined) return undefined;
+  cursor = start;
   const delivered = nextNumber(reply);
   const sequence = nextNumber(reply);
   const deliverySequence = nextNumber(reply);
   const timestampMs = nextMilliseconds(reply);
   const pending = nextNumber(reply);
   return new ConsumerMessage(msg, sequence, deliverySequence, delivered, timestampMs, pending);
+}
+
+/** Where the numbers begin in the reply subjects of the consumer that delivered `msg`: they are the same for all. */
+export function numbersStart(msg: Msg): number | undefined {
+  const reply = replyBytes(msg);
+  return reply === undefined ? undefined : findNumbers(reply);
+}
+
+function findNumbers(reply: Uint8Array): number | undefined {
+  if (reply.length < ackPrefix.length) return undefined;
+  for (let at = 0; at < ackPrefix.length; at += 1) {
+    if (reply[at] !== ackPrefix.charCodeAt(at)) return undefined;
+  }
+  let dots = 0;
+  for (const byte of reply) if (byte === dot) dots += 1;
+  // 9 tokens; since 2.12 also 11 or 12, with domain and account hash in front of the stream (ADR-15 of NATS).
+  if (dots !== 8 && dots < 10) return undefined;
+  let token = dots === 8 ? 4 : 6;
+  let start = 0;
+  while (token > 0) if (reply[start++] === dot) token -= 1;
+  return start;
 }
 
 const ackPrefix = "$JS.ACK.";
@@ -162,8 +178,38 @@ const fractionOf = /\.(\d+)/;
 
 /** Milliseconds since 1970 of an RFC 3339 time, rounded down as in a consumer's delivery. */
 export function parseTimestamp(time: string): number {
+  // As the server writes it, in UTC; `Date.parse` costs many times this.
+  if (time.length >= 20 && time.charCodeAt(time.length - 1) === 0x5a) {
+    const seconds = Date.UTC(
+      digitsOf(time, 0, 4),
+      digitsOf(time, 5, 7) - 1,
+      digitsOf(time, 8, 10),
+      digitsOf(time, 11, 13),
+      digitsOf(time, 14, 16),
+      digitsOf(time, 17, 19),
+    );
+    if (!Number.isNaN(seconds)) return seconds + milliseconds(time);
+  }
   const fraction = fractionOf.exec(time)?.[1] ?? "";
   return Date.parse(time.replace(fractionOf, "")) + Number(fraction.slice(0, 3).padEnd(3, "0"));
+}
+
+/** The number in a range of characters; NaN where one is no digit. */
+function digitsOf(text: string, from: number, to: number): number {
+  let value = 0;
+  for (let at = from; at < to; at += 1) {
+    const digit = text.charCodeAt(at) - zero;
+    if (digit < 0 || digit > 9) return Number.NaN;
+    value = value * 10 + digit;
+  }
+  return value;
+}
+
+/** The first three digits behind the point of a time in UTC. */
+function milliseconds(time: string): number {
+  if (time.charCodeAt(19) !== dot) return 0;
+  const end = Math.min(23, time.length - 1);
+  return digitsOf(time, 20, end) * 10 ** (23 - end);
 }
 
 function fromBase64(text: string): Buffer {

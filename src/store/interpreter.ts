@@ -201,7 +201,9 @@ function whole<Events extends EventMap>(
 }
 
 function ownHeaders({ message }: StoredCommit): Record<string, string> {
-  const own = message.headers.entries(RESERVED).filter(([name]) => !/^(nats|annal)-/i.test(name));
+  const others = message.headers.entries(RESERVED);
+  if (others.length === 0) return {};
+  const own = others.filter(([name]) => !/^(nats|annal)-/i.test(name));
   // Not by assignment: a header may be called __proto__.
   return Object.fromEntries(own);
 }
