@@ -55,59 +55,24 @@ export class HistoryReader {
     const toVersion = Math.min(range.toVersion ?? head.version, head.version);
     if (fromVersion > toVersion) return;
     const versions = { fromVersion, toVersion };
-    const commits =
-      range.backwards === true
-        ? this.#backwards(subject, head, versions, range, bounds)
-        : this.#forwards(subject, head, versions, range, bounds);
-    yield* commits;
-  }
-
-  async *#forwards(
-    subject: string,
-    head: StoredCommit,
-    range: VersionRange,
-    hints: HistoryRange,
-    bounds: ReadBounds,
-  ): AsyncGenerator<StoredCommit, void, undefined> {
-    const walk = this.#walk(subject, head, range, hints, bounds);
+    const backwards = range.backwards === true;
+    const walk = this.#walk(subject, head, versions, range, bounds);
     let last: StoredCommit | undefined;
     for (;;) {
-      const step = await walk.next();
+      const step = walk.take() ?? (await walk.next());
       if (step === undefined) return;
-      if ("reason" in step || !follows(last, step, range)) {
-        if ("reason" in step) this.#tellHole(subject, step.sequence, step.reason);
-        else this.#tellHole(subject, step.message.sequence, "versions are not dense");
-        const after = last?.message.sequence ?? 0;
-        yield* this.#scan(subject, after, head, range, last, bounds);
+      const isHole = "reason" in step;
+      if (isHole || !(backwards ? precedes(step, last) : follows(last, step, versions))) {
+        const reason = isHole ? step.reason : "versions are not dense";
+        this.#tellHole(subject, isHole ? step.sequence : step.message.sequence, reason);
+        yield* backwards
+          ? this.#stepBack(subject, last ?? head, last === undefined, versions, bounds)
+          : this.#scan(subject, head, versions, last, bounds);
         return;
       }
       last = step;
       yield step;
-      if (step.version >= range.toVersion) return;
-    }
-  }
-
-  async *#backwards(
-    subject: string,
-    head: StoredCommit,
-    range: VersionRange,
-    hints: HistoryRange,
-    bounds: ReadBounds,
-  ): AsyncGenerator<StoredCommit, void, undefined> {
-    const walk = this.#walk(subject, head, range, { ...hints, backwards: true }, bounds);
-    let last: StoredCommit | undefined;
-    for (;;) {
-      const step = await walk.next();
-      if (step === undefined) return;
-      if ("reason" in step || !precedes(step, last)) {
-        if ("reason" in step) this.#tellHole(subject, step.sequence, step.reason);
-        else this.#tellHole(subject, step.message.sequence, "versions are not dense");
-        yield* this.#stepBack(subject, last ?? head, last === undefined, range, bounds);
-        return;
-      }
-      last = step;
-      yield step;
-      if (step.firstVersion <= range.fromVersion) return;
+      if (backwards ? step.firstVersion <= fromVersion : step.version >= toVersion) return;
     }
   }
 
@@ -131,17 +96,16 @@ export class HistoryReader {
     });
   }
 
-  /** The server's filtered read, from behind a sequence to the head: slow, but needs no index. */
+  /** The server's filtered read, from behind the last commit that was returned to the head: slow, but needs no index. */
   async *#scan(
     subject: string,
-    afterSequence: number,
     head: StoredCommit,
     range: VersionRange,
     lastYielded: StoredCommit | undefined,
     bounds: ReadBounds,
   ): AsyncGenerator<StoredCommit, void, undefined> {
     let last = lastYielded;
-    let from = afterSequence + 1;
+    let from = (last?.message.sequence ?? 0) + 1;
     while (from <= head.message.sequence) {
       const found = await this.#context.direct.nextBySubject(subject, from, SCAN_BATCH, bounds);
       const messages = found.length > 0 ? found : [head.message];

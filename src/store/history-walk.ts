@@ -65,6 +65,8 @@ export class HistoryWalk {
   /** Commits being fetched, or fetched and not yet taken. */
   #ahead = 0;
   #meanBytes: number;
+  /** Places that are still to be fetched. */
+  #waiting = 0;
   /** Events of the range that were handed out. */
   #handed = 0;
   #wake: Deferred<void> | undefined;
@@ -78,6 +80,17 @@ export class HistoryWalk {
     this.#launch();
   }
 
+  /** The next commit, if it is at hand. */
+  take(): StoredCommit | undefined {
+    const node = this.#first;
+    if (node?.state !== "ready" || node.commit === undefined) return undefined;
+    this.#first = node.next;
+    this.#ahead--;
+    this.#handed += this.#eventsInRange(node.commit);
+    this.#launch();
+    return node.commit;
+  }
+
   /** The next commit; a hole where the rest must be read otherwise; undefined at the end. */
   async next(): Promise<StoredCommit | Hole | undefined> {
     for (;;) {
@@ -87,13 +100,8 @@ export class HistoryWalk {
         if ("error" in node.failure) throw node.failure.error;
         return node.failure;
       }
-      if (node.state === "ready" && node.commit !== undefined) {
-        this.#first = node.next;
-        this.#ahead--;
-        this.#handed += this.#eventsInRange(node.commit);
-        this.#launch();
-        return node.commit;
-      }
+      const commit = this.take();
+      if (commit !== undefined) return commit;
       // More than was expected is asked for.
       if (node.state === "waiting") this.#fetch(node);
       this.#wake = deferred();
@@ -108,10 +116,22 @@ export class HistoryWalk {
     hops: number,
     rest: Node | undefined,
   ): Node | undefined {
-    const { fromVersion, toVersion } = this.#range;
-    const places = this.#placesBefore(commit, low, hops);
-    const wanted = commit.version >= fromVersion && commit.firstVersion <= toVersion;
+    return this.#insert(commit, this.#placesBefore(commit, low, hops), low, rest);
+  }
+
+  #isWanted({ version, firstVersion }: StoredCommit): boolean {
+    return version >= this.#range.fromVersion && firstVersion <= this.#range.toVersion;
+  }
+
+  #insert(
+    commit: StoredCommit,
+    places: Node[],
+    low: number,
+    rest: Node | undefined,
+  ): Node | undefined {
+    const wanted = this.#isWanted(commit);
     if (!wanted) this.#ahead--;
+    this.#waiting += places.length;
     const own = wanted ? [node(commit.message.sequence, commit.version, low, { commit })] : [];
     // Places come newest first.
     const list = this.#source.backwards ? [...own, ...places] : [...places.reverse(), ...own];
@@ -159,6 +179,7 @@ export class HistoryWalk {
 
   /** Fetches ahead of the reader: as far as the window reaches, and no more than the reader is going to take. */
   #launch(): void {
+    if (this.#waiting === 0) return;
     const { expectedEvents = Number.POSITIVE_INFINITY, windowBytes } = this.#source;
     const window = Math.max(1, Math.min(MAX_WINDOW, Math.floor(windowBytes / this.#meanBytes)));
     const wanted = expectedEvents - this.#handed;
@@ -175,6 +196,7 @@ export class HistoryWalk {
   }
 
   #fetch(target: Node): void {
+    this.#waiting--;
     if (!this.#source.backwards && target.hops > MAX_HOPS) {
       this.#fail(target, {
         sequence: target.sequence,
@@ -219,7 +241,13 @@ export class HistoryWalk {
       return;
     }
     this.#meanBytes += (message.data.length + 100 - this.#meanBytes) / 16;
-    this.#replace(target, this.#expand(commit, target.low, target.hops, target.next));
+    const places = this.#placesBefore(commit, target.low, target.hops);
+    if (places.length === 0 && this.#isWanted(commit)) {
+      target.commit = commit;
+      target.state = "ready";
+    } else {
+      this.#replace(target, this.#insert(commit, places, target.low, target.next));
+    }
     this.#launch();
     this.#wake?.resolve();
   }
