@@ -24,11 +24,18 @@ export default defineConfig({
           include: ["test/integration/**/*.test.ts"],
           globalSetup: ["test/support/global-server.ts"],
           maxWorkers: 2,
+          sequence: { groupOrder: 1 },
         },
       },
       {
         extends: true,
-        test: { name: "fault", include: ["test/fault/**/*.test.ts"], fileParallelism: false },
+        test: {
+          name: "fault",
+          include: ["test/fault/**/*.test.ts"],
+          fileParallelism: false,
+          // Killed servers and elections: nothing else beside them on a small machine.
+          sequence: { groupOrder: 2 },
+        },
       },
     ],
   },
