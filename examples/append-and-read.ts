@@ -3,6 +3,7 @@
 import { EventStore, toJson, VersionConflictError } from "annal";
 import { useServer } from "annal/server";
 import { holds, printClaims } from "./lib/proof.ts";
+import { printServerProgress } from "./lib/server-progress.ts";
 import { formatTable } from "./lib/table.ts";
 
 type Bank = {
@@ -12,7 +13,7 @@ type Bank = {
     | { type: "Withdrawn"; data: { cents: bigint } };
 };
 
-await using server = await useServer();
+await using server = await useServer({ onProgress: printServerProgress() });
 const stream = `BANK_${Date.now()}`;
 await using store = await EventStore.connect<Bank>({ servers: server.url, stream });
 const alice = { type: "account", id: "Alice (main)" } as const;

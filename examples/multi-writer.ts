@@ -3,6 +3,7 @@
 import { EventStore } from "annal";
 import { useServer } from "annal/server";
 import { holds, printClaims } from "./lib/proof.ts";
+import { printServerProgress } from "./lib/server-progress.ts";
 import { formatCount, formatTable } from "./lib/table.ts";
 import { runChild } from "./multi-writer/child.ts";
 import { loadLog, type LogRow } from "./multi-writer/event-log.ts";
@@ -15,9 +16,7 @@ async function main(options: DemoOptions): Promise<boolean> {
   const { source, writers, foreign, redelivered, verifyOnly } = options;
   const rows = loadLog(source);
   describeLog(options, rows);
-  await using server = await useServer({
-    onProgress: ({ message }) => console.log(`  ${message}`),
-  });
+  await using server = await useServer({ onProgress: printServerProgress() });
   const stream = options.stream ?? (server.started ? "ANNAL_DEMO" : freshName());
   const held = verifyOnly ? 0 : await createStream(server.url, stream);
   const job: Job = {

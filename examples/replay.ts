@@ -6,6 +6,7 @@ import { EventStore } from "annal";
 import { useServer } from "annal/server";
 import { ProgressLine } from "./lib/progress-line.ts";
 import { holds, printClaims } from "./lib/proof.ts";
+import { printServerProgress } from "./lib/server-progress.ts";
 import { formatCount, formatTable } from "./lib/table.ts";
 import { generateRows } from "./multi-writer/generated-log.ts";
 
@@ -112,7 +113,7 @@ async function compare(store: EventStore, { versions }: Fold): Promise<string[]>
 const { values } = parseArgs({
   options: { stream: { type: "string" }, events: { type: "string", default: "20000" } },
 });
-await using server = await useServer();
+await using server = await useServer({ onProgress: printServerProgress() });
 const given = values.stream !== undefined && !server.started;
 const stream = values.stream ?? `REPLAY_${Date.now()}`;
 await using store = await EventStore.connect({ servers: server.url, stream, create: !given });
