@@ -70,7 +70,7 @@ export class Appender {
     const deadline = performance.now() + timeoutMs;
     const head = this.#placement.ready ? this.#headAtHand(append) : undefined;
     return head === undefined
-      ? this.#appendWithCare(append, undefined, deadline, timeoutMs)
+      ? this.#appendWithCare(append, deadline, timeoutMs)
       : this.#appendBehind(append, head, deadline, timeoutMs);
   }
 
@@ -98,32 +98,39 @@ export class Appender {
     if (outcome.kind === "stored" && !outcome.duplicate) return this.#take(sent, outcome.sequence);
     const placed = await this.#place(sent, deadline, timeoutMs, outcome);
     if ("version" in placed) return placed;
-    return await this.#appendWithCare(append, placed.head, deadline, timeoutMs);
+    return await this.#appendWithCare(append, deadline, timeoutMs, {
+      ...placed,
+      epoch: sent.epoch,
+    });
   }
 
-  /** Everything that needs a look before the first message, or another attempt after a lost race (`lostTo`). */
+  /**
+   * Everything that needs a look before the first message, or another attempt after a lost race.
+   *
+   * @param race the one that was lost; a rollback noticed since makes its head one of another history
+   */
   async #appendWithCare(
     append: PreparedAppend,
-    lostTo: Head | undefined,
     deadline: number,
     timeoutMs: number,
+    race?: Lost & Pick<Sent, "epoch">,
   ): Promise<Stored> {
     const bounds: ReadBounds = { timeoutMs };
     const { subject, expectedVersion } = append;
     if (!this.#placement.ready && !(await this.#placement.whenReady(timeoutMs))) {
       throw this.#placement.notStored("append", timeoutMs);
     }
-    const { epoch } = this.#context.guard;
-    let head = lostTo ?? this.#context.cache.get(subject);
+    const { epoch } = race ?? this.#context.guard;
+    let head = race?.head ?? this.#context.cache.get(subject);
     if (head === undefined || head.index === "unknown") {
       head = await this.#heads.known(subject, bounds);
     }
     // That an actor has no events yet, the expectation itself proves: a first commit needs no look.
-    let current = lostTo !== undefined || (head === undefined && !this.#expectsNothing(append));
+    let current = race !== undefined || (head === undefined && !this.#expectsNothing(append));
     head ??= current ? (await this.#heads.look(subject, bounds)).head : NO_HEAD;
     let searched = !looksForItself(append);
     let conflicts = 0;
-    for (let lost = lostTo !== undefined; ; lost = true) {
+    for (let lost = race !== undefined; ; lost = true) {
       if (lost) {
         const first = await this.#afterRace(append, head, ++conflicts, deadline, bounds);
         if (first !== undefined) return first;
@@ -176,7 +183,7 @@ export class Appender {
       (await this.#place(sent, deadline, timeoutMs, NO_ANSWER));
     if ("version" in placed) return placed;
     const note = `commit ${append.commitId} was not stored and never will be`;
-    throw new VersionConflictError(append.actor, behind.version, placed.head.version, note);
+    throw new VersionConflictError(append.actor, append.expectedVersion, placed.head.version, note);
   }
 
   /**

@@ -191,4 +191,24 @@ describe("an append that the wire swallows", () => {
     await appendOne(store, "one", 2);
     expect(await auditStream(store, [])).toHaveLength(3);
   });
+
+  it.each(["any", "exists", 1] as const)(
+    "is a conflict that names what the append expected where it never will be stored (%s)",
+    async (expectedVersion) => {
+      const stream = freshStream();
+      await using wire = await startWire(server.url);
+      await using other = await openStore(server.url, stream);
+      await using store = await openStore(wire.url, stream, bounds);
+      await appendOne(store, "one", 0);
+      const lost = wire.drop(publishTo(`${stream.toLowerCase()}.counter.one`), 1_000);
+      const error = await unknownOutcomeOf(appendOne(store, "one", expectedVersion));
+      lost.stop();
+      await appendOne(other, "one", 1);
+      expect(await failureOf(store.resolve(error))).toMatchObject({
+        code: "version_conflict",
+        expectedVersion,
+        actualVersion: 2,
+      });
+    },
+  );
 });

@@ -102,4 +102,16 @@ describe("V9 an answer of the old history that comes after the rollback was noti
     await replaceHistory(4);
     expect(await lookBeforeAppend(held, append, 4)).toEqual(lookedFirst);
   });
+
+  it("V9 to an append that lost its race is not gone on with in the new history", async () => {
+    await store.latestVersion(alice);
+    await write(stage.external, alice, 1);
+    const held = holdHead();
+    const append = rejection(store.append(alice, deposits(), { expectedVersion: "any" }));
+    await held.reached();
+    await replaceHistory(4);
+    held.release();
+    expect(await append).toBeInstanceOf(StreamRolledBackError);
+    expect(await stage.external.latestVersion(alice)).toBe(4);
+  });
 });
