@@ -1,7 +1,7 @@
 import { ReadTimeoutError, StreamRolledBackError } from "../errors.ts";
 import type { ReadBounds } from "../nats/direct.ts";
 import type { StoredMessage } from "../nats/stored-message.ts";
-import { headOf, readCommit, readCommitHeaders, type StoredCommit } from "./commit.ts";
+import { Header, headOf, readCommit, type StoredCommit } from "./commit.ts";
 import type { StoreContext } from "./context.ts";
 import { channels } from "./diagnostics.ts";
 import { type Head, NO_HEAD } from "./version-cache.ts";
@@ -124,7 +124,7 @@ export class Heads {
     const { cache, direct, stream } = this.#context;
     const message = await direct.leaderBySequence(suspect.sequence, bounds);
     cache.settle(subject);
-    const found = message?.subject === subject ? readCommitHeaders(message).commitId : undefined;
+    const found = message?.subject === subject ? message.headers.get(Header.commit) : undefined;
     if (found === suspect.commitId) return;
     throw new StreamRolledBackError(stream, suspect.sequence, suspect.commitId, found);
   }

@@ -4,7 +4,7 @@ import type { Connection } from "../nats/connection.ts";
 import type { DirectReader } from "../nats/direct.ts";
 import type { JetStreamAccess } from "../nats/stream.ts";
 import { streamState } from "../nats/stream.ts";
-import { readCommitHeaders } from "./commit.ts";
+import { Header } from "./commit.ts";
 import { channels } from "./diagnostics.ts";
 
 /** What the guard watches and whom it tells. */
@@ -157,7 +157,8 @@ export class StreamGuard {
       state.lastSequence < sequence
         ? undefined
         : await direct.leaderBySequence(sequence, { timeoutMs: access.timeoutMs });
-    const found = message === undefined ? undefined : readCommitHeaders(message).commitId;
+    // Whatever stands there, and be it no commit at all, must only be told from the commit that was seen.
+    const found = message?.headers.get(Header.commit);
     if (found === commitId) return;
     this.#rolledBack(
       `expected commit ${commitId} at position ${sequence}, found ${found ?? "nothing"}`,

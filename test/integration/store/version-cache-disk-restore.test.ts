@@ -1,6 +1,7 @@
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { connect } from "@nats-io/transport-node";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { StreamRolledBackError } from "../../../src/index.ts";
 import { type NatsServer, startServer } from "../../../src/server/index.ts";
@@ -58,14 +59,20 @@ async function backUpDisk(store: BankStore): Promise<void> {
   await whenAllConnected(store, stage.external);
 }
 
-/** Puts the disk back while `store` is away, lets another process write `count` commits, and lets `store` return. */
-async function restoreDisk(store: BankStore, count: number): Promise<void> {
+/** Another process appends to alice. */
+async function writeAnew(count: number): Promise<void> {
+  await using writer = await stage.unwatchedStore();
+  await write(writer, alice, count);
+}
+
+/** Puts the disk back while `store` is away, lets something happen on it, and lets `store` return. */
+async function restoreDisk(store: BankStore, meanwhile: () => Promise<unknown>): Promise<void> {
   stage.wire.refuse();
   await server.kill();
   await copyDisk("backup", "store/jetstream");
   await server.restart();
-  await using writer = await stage.unwatchedStore();
-  await write(writer, alice, count);
+  await whenAllConnected(stage.external);
+  await meanwhile();
   await eventually(() => !store.health().connected);
   stage.wire.accept();
   await whenAllConnected(store);
@@ -85,7 +92,7 @@ describe("V9 a stream whose disk was put back, and on which others have written 
     const store = await stage.store();
     await backUpDisk(store);
     await write(store, alice, 2);
-    await restoreDisk(store, 2);
+    await restoreDisk(store, () => writeAnew(2));
     expect(await appendAtFour(store)).toEqual(refused);
   });
 
@@ -94,7 +101,7 @@ describe("V9 a stream whose disk was put back, and on which others have written 
     await backUpDisk(store);
     await write(stage.external, alice, 2);
     await store.latestVersion(alice);
-    await restoreDisk(store, 2);
+    await restoreDisk(store, () => writeAnew(2));
     expect(await appendAtFour(store)).toEqual(refused);
   });
 
@@ -109,7 +116,7 @@ describe("V9 a stream whose disk was put back, and on which others have written 
     await write(stage.external, alice, 2);
     await reading;
     expect(store.cachedVersion(alice)).toBe(4);
-    await restoreDisk(store, 2);
+    await restoreDisk(store, () => writeAnew(2));
     expect(await appendAtFour(store)).toEqual(refused);
   });
 
@@ -119,7 +126,7 @@ describe("V9 a stream whose disk was put back, and on which others have written 
     await store.latestVersion(alice);
     await write(stage.external, alice, 2);
     await eventually(() => store.cachedVersion(alice) === 4);
-    await restoreDisk(store, 2);
+    await restoreDisk(store, () => writeAnew(2));
     expect(await appendAtFour(store)).toEqual(refused);
   });
 
@@ -127,11 +134,37 @@ describe("V9 a stream whose disk was put back, and on which others have written 
     const store = await stage.store();
     await backUpDisk(store);
     await write(store, alice, 2);
-    await restoreDisk(store, 0);
+    await restoreDisk(store, async () => {});
     const error = await rejection(store.append(alice, deposits(), { expectedVersion: 4 }));
     expect(error).toBeInstanceOf(StreamRolledBackError);
     expect(await store.latestVersion(alice)).toBe(2);
     expect((await store.append(alice, deposits(), { expectedVersion: 2 })).version).toBe(3);
+    expect((await store.append(bob, deposits(), { expectedVersion: 1 })).version).toBe(2);
+  });
+});
+
+describe("V9 a stream whose disk was put back, and in which something that is no commit stands at the place", () => {
+  async function publishForeign(): Promise<void> {
+    const nc = await connect({ servers: server.url });
+    await nc.request(stage.subject(alice), "no commit");
+    await nc.close();
+  }
+
+  it("V9 is noticed as a rollback of the actor that was known there", async () => {
+    const store = await stage.store();
+    await backUpDisk(store);
+    await write(store, alice, 1);
+    await restoreDisk(store, publishForeign);
+    const error = await rejection(store.append(alice, deposits(), { expectedVersion: 3 }));
+    expect(error).toBeInstanceOf(StreamRolledBackError);
+    expect(error).toMatchObject({ position: 4, actualCommitId: undefined });
+  });
+
+  it("V9 is noticed without keeping other actors from being appended to", async () => {
+    const store = await stage.store({ appendTimeoutMs: 3_000 });
+    await backUpDisk(store);
+    await write(store, alice, 1);
+    await restoreDisk(store, publishForeign);
     expect((await store.append(bob, deposits(), { expectedVersion: 1 })).version).toBe(2);
   });
 });
