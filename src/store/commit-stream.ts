@@ -1,7 +1,7 @@
 import { StreamRolledBackError } from "../errors.ts";
 import type { ReadBounds } from "../nats/direct.ts";
 import { Feed, type FeedStart } from "../nats/feed.ts";
-import type { ConsumerMessage } from "../nats/stored-message.ts";
+import type { ConsumerMessage, StoredMessage } from "../nats/stored-message.ts";
 import { readCommit } from "./commit.ts";
 import type { StoreContext } from "./context.ts";
 import { parseCursor } from "./cursor.ts";
@@ -10,8 +10,8 @@ import type { Cursor } from "./event.ts";
 
 /** Which commits of the stream, from where. */
 export interface StreamSelection {
-  /** Subject, or pattern of subjects, to read. */
-  readonly filter: string;
+  /** Subjects, or patterns of subjects, to read; they must not overlap. */
+  readonly filters: readonly string[];
   /** Go on behind this; excludes `since`. */
   readonly after?: Cursor | "now" | undefined;
   /** From the first commit recorded at or after this. */
@@ -57,6 +57,11 @@ export class CommitStream {
     return this.#last;
   }
 
+  /** Matching commits behind those that were handed out; undefined while the server has not told. */
+  get pending(): number | undefined {
+    return this.#feed?.pending;
+  }
+
   /** Position of the last matching commit when the reader started; 0 for none. */
   get target(): number {
     return this.#target;
@@ -76,11 +81,8 @@ export class CommitStream {
   async open(onCaughtUp: () => void): Promise<void> {
     this.#onCaughtUp = onCaughtUp;
     this.#start = await this.#findStart();
-    const last = await this.#context.direct.leaderLastBySubject(
-      this.#selection.filter,
-      this.#bounds,
-    );
-    const { since } = this.#selection;
+    const { filters, since } = this.#selection;
+    const last = await leaderLast(this.#context, filters, this.#bounds);
     const tooOld = since !== undefined && (last?.timestampMs ?? 0) < since.getTime();
     this.#target = tooOld ? 0 : (last?.sequence ?? 0);
     this.#last = this.#start.position;
@@ -114,12 +116,13 @@ export class CommitStream {
 
   #openFeed(): Feed {
     const { connection, stream, prefix, apiPrefix, inboxPrefix, limits } = this.#context;
-    const { filter, signal, maxBufferedCommits } = this.#selection;
+    const { filters, signal, maxBufferedCommits } = this.#selection;
+    const all = filters.length === 1 && filters[0] === `${prefix}.>` && this.#context.ownsStream;
     return new Feed(connection, {
       stream,
       apiPrefix,
       inboxPrefix,
-      filterSubjects: filter === `${prefix}.>` && this.#context.ownsStream ? [] : [filter],
+      filterSubjects: all ? [] : filters,
       start: this.#start.at,
       maxMessages: maxBufferedCommits ?? limits.readBufferCommits,
       maxBytes: limits.readWindowBytes,
@@ -172,6 +175,20 @@ export class CommitStream {
     if (!channels.reconnect.hasSubscribers) return;
     channels.reconnect.publish({ stream: this.#context.stream, what: "reader_recreated", reason });
   }
+}
+
+/** The last of the commits that match, by the leader; undefined where there is none. */
+export async function leaderLast(
+  { direct }: StoreContext,
+  filters: readonly string[],
+  bounds: ReadBounds,
+): Promise<StoredMessage | undefined> {
+  const lasts = await Promise.all(
+    filters.map((filter) => direct.leaderLastBySubject(filter, bounds)),
+  );
+  let last: StoredMessage | undefined;
+  for (const one of lasts) if ((one?.sequence ?? 0) > (last?.sequence ?? 0)) last = one;
+  return last;
 }
 
 function startBehind(position: number): Start {

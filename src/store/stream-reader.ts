@@ -105,8 +105,8 @@ export class StreamReader<Events extends EventMap> {
       throw new InvalidArgumentError("since", "a valid Date", since);
     }
     if (maxBufferedCommits !== undefined) count("maxBufferedCommits", maxBufferedCommits, 1);
-    const filter = this.#filter(actor, actorType);
-    return { filter, after, since, maxBufferedCommits, signal };
+    const filters = [this.#filter(actor, actorType)];
+    return { filters, after, since, maxBufferedCommits, signal };
   }
 
   #filter(actor: Actor | undefined, actorType: string | undefined): string {

@@ -63,7 +63,7 @@ export class StreamSubscription<T> implements Subscription<T> {
     this.#opened.catch((error: unknown) => this.#caughtUp.reject(error));
     this.#iterator = new BatchedIterator({
       next: () =>
-        this.#next().catch((error: unknown) => {
+        this.nextBatch().catch((error: unknown) => {
           this.#caughtUp.reject(error);
           throw error;
         }),
@@ -102,7 +102,18 @@ export class StreamSubscription<T> implements Subscription<T> {
     await this.close();
   }
 
-  async #next(): Promise<readonly T[] | undefined> {
+  /** Position of the last matching commit when it began; known once the first batch is there. */
+  get target(): number {
+    return this.#stream.target;
+  }
+
+  /** Matching commits of the stream behind those of the last batch; undefined while the server has not told. */
+  get pending(): number | undefined {
+    return this.#stream.pending;
+  }
+
+  /** What the next chunk of commits gives, none or more; undefined once closed. For readers that do not iterate. */
+  async nextBatch(): Promise<readonly T[] | undefined> {
     await this.#opened;
     if (this.#closed) return undefined;
     if (this.#failure !== undefined) throw this.#failure.error;
