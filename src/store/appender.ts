@@ -7,14 +7,14 @@ import {
 import { backoffMs, sleep } from "../internal/backoff.ts";
 import type { ReadBounds } from "../nats/direct.ts";
 import { type PublishOutcome, publishAcked } from "../nats/publish.ts";
-import { Header, readCommit, type StoredCommit } from "./commit.ts";
+import { Header } from "./commit.ts";
 import type { StoreContext } from "./context.ts";
 import type { HeadLook, Heads } from "./heads.ts";
 import type { HistoryIndex } from "./history-index.ts";
-import type { HistoryReader } from "./history-reader.ts";
 import { meets, outgoingCommit, type PreparedAppend } from "./outgoing.ts";
 import {
   isPassing,
+  looksForItself,
   type Placement,
   placeOf,
   RACE,
@@ -49,20 +49,15 @@ export function unresolvedAppend(error: AppendOutcomeUnknownError): Sent | undef
   return unresolved.get(error);
 }
 
-/** How far back an append with `"any"` or `"exists"` looks for its own commit id. */
-const RECENT_COMMITS = 64;
-
 /** Appends to one actor; the caller holds its mutex and a slot. */
 export class Appender {
   readonly #context: StoreContext;
   readonly #heads: Heads;
-  readonly #history: HistoryReader;
   readonly #placement: Placement;
 
-  constructor(context: StoreContext, heads: Heads, history: HistoryReader, placement: Placement) {
+  constructor(context: StoreContext, heads: Heads, placement: Placement) {
     this.#context = context;
     this.#heads = heads;
-    this.#history = history;
     this.#placement = placement;
   }
 
@@ -125,10 +120,20 @@ export class Appender {
     if (head === undefined || head.index === "unknown") {
       head = await this.#heads.known(subject, bounds);
     }
-    // That an actor has no events yet, the expectation itself proves: a first commit needs no look.
-    let current = race !== undefined || (head === undefined && !this.#expectsNothing(append));
-    head ??= current ? (await this.#heads.look(subject, bounds)).head : NO_HEAD;
-    let searched = !looksForItself(append);
+    let current = race !== undefined;
+    if (looksForItself(append)) {
+      const look = await this.#heads.look(subject, bounds);
+      const earlier = await this.#placement.recent(append, look.commit, bounds);
+      if (earlier !== undefined) return recognise(append, earlier);
+      head = look.head;
+      current = true;
+    } else if (head === undefined && this.#expectsNothing(append)) {
+      // That an actor has no events yet, the expectation itself proves: a first commit needs no look.
+      head = NO_HEAD;
+    } else if (head === undefined) {
+      head = (await this.#heads.look(subject, bounds)).head;
+      current = true;
+    }
     let conflicts = 0;
     for (let lost = race !== undefined; ; lost = true) {
       if (lost) {
@@ -139,13 +144,6 @@ export class Appender {
         if (!current) head = (await this.#heads.look(subject, bounds)).head;
         current = true;
         if (!meets(expectedVersion, head.version)) return await this.#refuse(append, head, bounds);
-      }
-      if (!searched) {
-        const earlier = await this.#findRecent(append, head, bounds);
-        if (earlier !== undefined) return recognise(append, earlier);
-        searched = true;
-        // The search has seen the actor's head: behind an older one the append could only be refused.
-        head = this.#context.cache.get(subject) ?? head;
       }
       const placed = await this.#place({ append, behind: head, epoch }, deadline, timeoutMs);
       if ("version" in placed) return placed;
@@ -280,24 +278,9 @@ export class Appender {
   /** The actor is not where it was expected: either this very append has been there before, or it is a conflict. */
   async #refuse(append: PreparedAppend, head: Head, bounds: ReadBounds): Promise<Stored> {
     const earlier = await this.#placement.earlier(append, head, bounds);
-    if (earlier !== undefined) return earlier;
+    if (earlier !== undefined) return recognise(append, earlier);
     this.#placement.tellConflict(append, head.version);
     throw new VersionConflictError(append.actor, append.expectedVersion, head.version);
-  }
-
-  async #findRecent(
-    append: PreparedAppend,
-    head: Head,
-    bounds: ReadBounds,
-  ): Promise<StoredCommit | undefined> {
-    if (head.version === 0) return undefined;
-    let left = RECENT_COMMITS;
-    const range = { backwards: true, expectedEvents: left };
-    for await (const commit of this.#history.commits(append.subject, range, bounds)) {
-      if (commit.commitId === append.commitId) return commit;
-      if (--left === 0) break;
-    }
-    return undefined;
   }
 
   /** The server's duplicate window knew the id: what stands there must be ours. */
@@ -306,15 +289,9 @@ export class Appender {
     sequence: number,
     deadline: number,
   ): Promise<Stored> {
-    const { direct, prefix, replicated } = this.#context;
     const bounds = { timeoutMs: Math.max(1, deadline - performance.now()) };
-    const message = replicated()
-      ? await direct.leaderBySequence(sequence, bounds)
-      : await direct.bySequence(sequence, bounds);
-    if (message?.subject === append.subject) {
-      const commit = readCommit(message, prefix);
-      if (commit.commitId === append.commitId) return recognise(append, commit);
-    }
+    const commit = await this.#placement.bySequence(append.subject, sequence, bounds);
+    if (commit?.commitId === append.commitId) return recognise(append, commit);
     throw new CommitIdReusedError(append.actor, append.commitId, sequence);
   }
 
@@ -345,12 +322,10 @@ function unknownOutcome(sent: Sent, timeoutMs: number): AppendOutcomeUnknownErro
   return error;
 }
 
-/** Appends that state no place of their own can only be recognised by their id. */
-function looksForItself({ expectedVersion, commitIdGiven }: PreparedAppend): boolean {
-  return commitIdGiven && (expectedVersion === "any" || expectedVersion === "exists");
-}
-
-/** They also go through the server's duplicate window, prefixed by the actor because that window is the stream's. */
+/**
+ * Appends that look for themselves also go through the server's duplicate window, prefixed by the actor because that
+ * window is the stream's.
+ */
 function dedupeHeader(append: PreparedAppend): string {
   if (!looksForItself(append)) return "";
   return `${Header.messageId}: ${append.subject}/${append.commitId}\r\n`;

@@ -1,17 +1,22 @@
 import {
   AppendOutcomeUnknownError,
   AppendTooLargeError,
+  CommitIdReusedError,
   TooManyConflictsError,
   VersionConflictError,
 } from "../errors.ts";
 import { backoffMs, sleep } from "../internal/backoff.ts";
 import { Slots } from "../internal/slots.ts";
+import type { ReadBounds } from "../nats/direct.ts";
 import { publishBatchAcked } from "../nats/publish.ts";
+import { headOf, type StoredCommit } from "./commit.ts";
 import type { StoreContext } from "./context.ts";
 import type { Heads } from "./heads.ts";
 import { meets, type OutgoingCommit, outgoingCommit, type PreparedAppend } from "./outgoing.ts";
 import {
   isPassing,
+  isPinned,
+  looksForItself,
   type Placement,
   placeOf,
   RACE,
@@ -112,18 +117,28 @@ export class BatchAppender {
       const known = this.#heads.cached(subject) ?? (await this.#heads.known(subject, bounds));
       return known ?? (await this.#heads.look(subject, bounds)).head;
     });
+    const searched = appends.every(looksForItself) ? appends[0] : undefined;
     for (let conflicts = 0; ; ) {
       if (members.some(isUnmet)) {
         members = await this.#each(appends, async ({ subject }) => {
           return (await this.#heads.look(subject, bounds)).head;
         });
-        if (members.some(isUnmet)) return await this.#refuse(members, members, timeoutMs);
       }
+      if (searched !== undefined) {
+        // Behind the head that the search began at nothing is missed: the expectation is on that very head.
+        const { commit, head } = await this.#heads.look(searched.subject, bounds);
+        const earlier = await this.#placement.recent(searched, commit, bounds);
+        if (earlier !== undefined) {
+          return resultsOf(await this.#whole(appends, earlier, 0, bounds), true);
+        }
+        members = members.with(0, { append: searched, head });
+      }
+      if (members.some(isUnmet)) return await this.#refuse(members, members, bounds);
       const placed = await this.#place({ members, epoch, commitId }, deadline, timeoutMs, false);
       if (placed.kind === "stored") return placed.results;
       const taken = moved(members, placed.members);
       if (taken.some(({ append }) => append.expectedVersion !== "any")) {
-        return await this.#refuse(placed.members, taken, timeoutMs);
+        return await this.#refuse(placed.members, taken, bounds);
       }
       for (const { append, head } of taken) this.#placement.tellConflict(append, head.version);
       conflicts++;
@@ -178,20 +193,25 @@ export class BatchAppender {
   ): Promise<Placed | undefined> {
     if (!(await this.#placement.whenReady(deadline - performance.now()))) return undefined;
     try {
-      return await this.#judge(members, inDoubt, Math.max(1, deadline - performance.now()));
+      const timeoutMs = Math.max(1, deadline - performance.now());
+      return await this.#judge(members, inDoubt, { timeoutMs });
     } catch (error) {
       if (inDoubt && isPassing(error)) return undefined;
       throw error;
     }
   }
 
-  /** All places ours = stored; another's at one of them = nothing stored, for good; all free = no proof. */
+  /**
+   * A batch is atomic: our commit at one actor's place proves that all are stored, another's that none ever will be, whatever
+   * the looks at the others showed, which may be older. All places free proves nothing.
+   */
   async #judge(
     members: readonly Member[],
     inDoubt: boolean,
-    timeoutMs: number,
+    bounds: ReadBounds,
   ): Promise<Placed | undefined> {
-    const bounds = { timeoutMs };
+    const { cache } = this.#context;
+    const { epoch } = cache;
     const looks = await Promise.all(
       members.map(async ({ append, head }) => {
         const look = await this.#heads.look(append.subject, bounds);
@@ -199,31 +219,60 @@ export class BatchAppender {
         return { append, head: look.head, found };
       }),
     );
-    if (looks.every(({ found }) => found === "free")) return undefined;
-    const results: Stored[] = [];
-    for (const { append, found } of looks) {
-      if (found === "free" || found === "gone" || found.commitId !== append.commitId) {
-        return { kind: "lost", members: looks };
-      }
-      const stored = recognise(append, found);
-      results.push(inDoubt ? { ...stored, replayed: false } : stored);
+    for (const [at, { append, found }] of looks.entries()) {
+      if (typeof found === "string" || found.commitId !== append.commitId) continue;
+      const appends = members.map((member) => member.append);
+      const commits = await this.#whole(appends, found, at, bounds);
+      // Actors that were looked at before the batch landed have moved since.
+      for (const commit of commits) cache.advance(commit.message.subject, headOf(commit), epoch);
+      return { kind: "stored", results: resultsOf(commits, !inDoubt) };
     }
-    return { kind: "stored", results };
+    return looks.every(({ found }) => found === "free")
+      ? undefined
+      : { kind: "lost", members: looks };
+  }
+
+  /**
+   * A stored batch, given the commit of the member at `at`: the others stand side by side with it, in order.
+   *
+   * @throws {CommitIdReusedError} if it was stored with other events, or for other actors
+   */
+  async #whole(
+    appends: readonly PreparedAppend[],
+    found: StoredCommit,
+    at: number,
+    bounds: ReadBounds,
+  ): Promise<readonly StoredCommit[]> {
+    const first = found.message.sequence - at;
+    const commits = await Promise.all(
+      appends.map(async ({ subject }, n) =>
+        n === at ? found : await this.#placement.bySequence(subject, first + n, bounds),
+      ),
+    );
+    return appends.map((append, n) => {
+      const commit = commits[n];
+      if (commit?.commitId !== append.commitId) {
+        const { actor, commitId, message } = found;
+        throw new CommitIdReusedError(actor, commitId, message.sequence);
+      }
+      recognise(append, commit);
+      return commit;
+    });
   }
 
   /** Refused: a repetition of the same appendAll reports its first result, anything else is a conflict. */
   async #refuse(
     members: readonly Member[],
     culprits: readonly Member[],
-    timeoutMs: number,
+    bounds: ReadBounds,
   ): Promise<readonly Stored[]> {
-    const results: Stored[] = [];
-    for (const { append, head } of members) {
-      const earlier = await this.#placement.earlier(append, head, { timeoutMs });
-      if (earlier === undefined) break;
-      results.push(earlier);
+    const at = members.findIndex(({ append }) => isPinned(append));
+    const pinned = members[at];
+    const earlier = pinned && (await this.#placement.earlier(pinned.append, pinned.head, bounds));
+    if (earlier !== undefined) {
+      const appends = members.map(({ append }) => append);
+      return resultsOf(await this.#whole(appends, earlier, at, bounds), true);
     }
-    if (results.length === members.length) return results;
     const culprit =
       culprits.find(isUnmet) ?? culprits.find(({ append }) => append.expectedVersion !== "any");
     if (culprit === undefined)
@@ -279,6 +328,10 @@ function unknownOutcome(sent: UnresolvedBatch, timeoutMs: number): AppendOutcome
   const error = new AppendOutcomeUnknownError([first, ...rest], sent.commitId, timeoutMs);
   unresolved.set(error, sent);
   return error;
+}
+
+function resultsOf(commits: readonly StoredCommit[], replayed: boolean): readonly Stored[] {
+  return commits.map(({ version, message }) => ({ version, position: message.sequence, replayed }));
 }
 
 function isUnmet({ append, head }: Member): boolean {

@@ -11,7 +11,7 @@ import {
 import { type Backoff, backoffMs, sleep } from "../internal/backoff.ts";
 import type { ReadBounds } from "../nats/direct.ts";
 import { ErrorCode, type PublishOutcome } from "../nats/publish.ts";
-import type { StoredCommit } from "./commit.ts";
+import { readCommit, type StoredCommit } from "./commit.ts";
 import type { StoreContext } from "./context.ts";
 import { channels } from "./diagnostics.ts";
 import type { HistoryReader } from "./history-reader.ts";
@@ -36,6 +36,9 @@ export type AtPlace = "free" | "gone" | StoredCommit;
 const BUSY: Backoff = { firstMs: 5, maxMs: 250 };
 /** Waits between the races of an append with `"any"`. */
 export const RACE: Backoff = { firstMs: 1, maxMs: 50 };
+
+/** How far back an append that states no place of its own looks for its commit id. */
+const RECENT_COMMITS = 64;
 
 const busyCodes: ReadonlySet<number> = new Set([
   ErrorCode.wrongLastSequence,
@@ -83,18 +86,47 @@ export class Placement {
     return (await this.#history.commitAt(append.subject, version, current, bounds)) ?? "gone";
   }
 
-  /** The first result of an append that was stored by an earlier call, found by its version and commit id. */
+  /** The commit of an earlier call of a pinned append, found by the version it expects and its commit id. */
   async earlier(
     append: PreparedAppend,
     head: Head,
     bounds: ReadBounds,
-  ): Promise<Stored | undefined> {
-    const { expectedVersion, commitId, commitIdGiven, subject } = append;
-    const version = expectedVersion === "none" ? 0 : expectedVersion;
-    if (!commitIdGiven || typeof version !== "number" || version >= head.version) return undefined;
+  ): Promise<StoredCommit | undefined> {
+    const { commitId, commitIdGiven, expectedVersion, subject } = append;
+    if (!commitIdGiven || !isPinned(append)) return undefined;
+    const version = expectedVersion === "none" ? 0 : Number(expectedVersion);
+    if (version >= head.version) return undefined;
     const found = await this.#history.commitAt(subject, version + 1, undefined, bounds);
-    if (found?.commitId !== commitId || found.firstVersion !== version + 1) return undefined;
-    return recognise(append, found);
+    return found?.commitId === commitId && found.firstVersion === version + 1 ? found : undefined;
+  }
+
+  /** The commit of an earlier call, found by its id alone among the actor's last commits, of which `last` is the newest. */
+  async recent(
+    { commitId, subject }: PreparedAppend,
+    last: StoredCommit | undefined,
+    bounds: ReadBounds,
+  ): Promise<StoredCommit | undefined> {
+    if (last === undefined) return undefined;
+    let left = RECENT_COMMITS;
+    const range = { backwards: true, expectedEvents: left };
+    for await (const commit of this.#history.commits(subject, range, bounds, last)) {
+      if (commit.commitId === commitId) return commit;
+      if (--left === 0) break;
+    }
+    return undefined;
+  }
+
+  /** The actor's commit at a sequence, by the leader; undefined where something else stands there. */
+  async bySequence(
+    subject: string,
+    sequence: number,
+    bounds: ReadBounds,
+  ): Promise<StoredCommit | undefined> {
+    const { direct, prefix, replicated } = this.#context;
+    const message = replicated()
+      ? await direct.leaderBySequence(sequence, bounds)
+      : await direct.bySequence(sequence, bounds);
+    return message?.subject === subject ? readCommit(message, prefix) : undefined;
   }
 
   /** Whether something may be sent at once: connected, and no suspicion of the stream. */
@@ -182,6 +214,16 @@ export function recognise(append: PreparedAppend, found: StoredCommit): Stored {
     throw new CommitIdReusedError(append.actor, append.commitId, found.message.sequence);
   }
   return { version: found.version, position: found.message.sequence, replayed: true };
+}
+
+/** Whether the version that the append expects says where an earlier call would have stored it. */
+export function isPinned({ expectedVersion }: PreparedAppend): boolean {
+  return expectedVersion !== "any" && expectedVersion !== "exists";
+}
+
+/** Appends that may be repetitions, but state no place of their own, can only be recognised by their id. */
+export function looksForItself(append: PreparedAppend): boolean {
+  return append.commitIdGiven && !isPinned(append);
 }
 
 /** Where an append behind `head` would stand. */

@@ -27,7 +27,10 @@ import { type Actor, actorSubject, validateActor } from "./subject.ts";
 /** What an append (or appendAll) says beside its events. */
 export interface CommitOptions {
   /**
-   * Identifies the append, so that repeating it stores it once: 1 to 128 printable ASCII characters without spaces.
+   * Identifies the append, so that repeating it with the same events stores it once and reports its first result: for
+   * good where the expected version is a number or `"none"` (for an appendAll: that of one actor or more), else within
+   * the last 64 commits of the actor (for an appendAll: of the one whose subject sorts first), and for a single append
+   * within the stream's duplicate window besides. 1 to 128 printable ASCII characters without spaces.
    * @default a new one
    */
   readonly commitId?: string | undefined;
