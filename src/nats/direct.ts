@@ -8,6 +8,7 @@ import {
 import { type Backoff, backoffMs, sleep } from "../internal/backoff.ts";
 import { Slots } from "../internal/slots.ts";
 import type { Connection } from "./connection.ts";
+import type { HeaderBlock } from "./header-block.ts";
 import { fastHeaders } from "./raw-message.ts";
 import type { ReplyHandler, RequestFailure } from "./requests.ts";
 import {
@@ -38,6 +39,11 @@ interface LeaderAnswer {
   };
 }
 
+/** What is asked for: one message, some of what there is, or all of what there is. */
+type Extent = "one" | "some" | "all";
+
+/** Subjects in one request for the last messages: the server takes 1024 (`maxAllowedResponses` in its stream.go). */
+const MAX_SUBJECTS = 1_024;
 /** How long one request waits for its answer before it is repeated. */
 const ATTEMPT_MS = 5_000;
 const NO_MESSAGE_FOUND = 10037;
@@ -107,7 +113,7 @@ export class DirectReader {
     bounds: ReadBounds,
   ): Promise<readonly StoredMessage[]> {
     const request = { seq: fromSequence, next_by_subj: subject, batch: limit, max_bytes: 8 << 20 };
-    return this.#read(this.#directSubject, Buffer.from(JSON.stringify(request)), bounds, true);
+    return this.#read(this.#directSubject, Buffer.from(JSON.stringify(request)), bounds, "some");
   }
 
   /** The last message of a literal subject at or below a sequence; undefined where there is none. */
@@ -118,8 +124,32 @@ export class DirectReader {
   ): Promise<StoredMessage | undefined> {
     const request = { multi_last: [subject], up_to_seq: upToSequence };
     const bytes = Buffer.from(JSON.stringify(request));
-    const [found] = await this.#read(this.#directSubject, bytes, bounds, true);
+    const [found] = await this.#read(this.#directSubject, bytes, bounds, "some");
     return found;
+  }
+
+  /**
+   * The last messages of literal subjects, in stream order, all of one moment and from one replica; a subject without
+   * messages is left out.
+   *
+   * @throws {RangeError} above 1,024 subjects, or where the request exceeds half of what the server takes
+   */
+  async multiLast(
+    subjects: readonly string[],
+    bounds: ReadBounds,
+  ): Promise<readonly StoredMessage[]> {
+    if (subjects.length === 0) return [];
+    if (subjects.length > MAX_SUBJECTS) {
+      throw new RangeError(`at most ${MAX_SUBJECTS} subjects at once, got ${subjects.length}`);
+    }
+    const request = Buffer.from(JSON.stringify({ multi_last: subjects }));
+    const limit = Math.floor(this.#connection.maxPayload / 2);
+    if (request.length > limit) {
+      throw new RangeError(
+        `${subjects.length} subjects of ${request.length} bytes, limit ${limit}`,
+      );
+    }
+    return this.#read(this.#directSubject, request, bounds, "all");
   }
 
   /** One message: usually one request and one answer, else as {@link #read} does it. */
@@ -133,7 +163,7 @@ export class DirectReader {
       return this.#oneWithCare(subject, request, bounds);
     }
     return new Promise((resolve, reject) => {
-      const collector = new Collector(false, this.stream, (answer) => {
+      const collector = new Collector("one", this.stream, (answer) => {
         this.#slots.release();
         if (answer.kind === "found") resolve(answer.messages[0]);
         else if (answer.kind === "failed") reject(answer.error);
@@ -150,7 +180,7 @@ export class DirectReader {
     bounds: ReadBounds,
     failedBefore?: string,
   ): Promise<StoredMessage | undefined> {
-    const [found] = await this.#read(subject, request, bounds, false, failedBefore);
+    const [found] = await this.#read(subject, request, bounds, "one", failedBefore);
     return found;
   }
 
@@ -158,7 +188,7 @@ export class DirectReader {
     subject: string,
     request: Uint8Array,
     bounds: ReadBounds,
-    many: boolean,
+    extent: Extent,
     failedBefore?: string,
   ): Promise<readonly StoredMessage[]> {
     const deadline = performance.now() + bounds.timeoutMs;
@@ -173,7 +203,7 @@ export class DirectReader {
         subject,
         request,
         Math.min(leftMs, ATTEMPT_MS),
-        many,
+        extent,
         bounds.signal,
       );
       if (answer.kind === "found") return answer.messages;
@@ -198,7 +228,7 @@ export class DirectReader {
     subject: string,
     request: Uint8Array,
     timeoutMs: number,
-    many: boolean,
+    extent: Extent,
     signal: AbortSignal | undefined,
   ): Promise<Answer> {
     if (!this.#slots.tryTake()) await this.#slots.take(signal);
@@ -208,7 +238,7 @@ export class DirectReader {
           this.#connection.requests.forget(token);
           reject(signal?.reason);
         };
-        const collector = new Collector(many, this.stream, (answer) => {
+        const collector = new Collector(extent, this.stream, (answer) => {
           signal?.removeEventListener("abort", onAbort);
           resolve(answer);
         });
@@ -238,13 +268,13 @@ export class DirectReader {
 
 /** Collects the replies to one get: one message, or many up to the end mark. */
 class Collector implements ReplyHandler {
-  readonly #many: boolean;
+  readonly #extent: Extent;
   readonly #stream: string;
   readonly #done: (answer: Answer) => void;
   readonly #messages: StoredMessage[] = [];
 
-  constructor(many: boolean, stream: string, done: (answer: Answer) => void) {
-    this.#many = many;
+  constructor(extent: Extent, stream: string, done: (answer: Answer) => void) {
+    this.#extent = extent;
     this.#stream = stream;
     this.#done = done;
   }
@@ -277,11 +307,13 @@ class Collector implements ReplyHandler {
       const stored = fromDirectGet(message);
       if (stored === undefined) throw new ServerRefusedError(0, "unreadable answer", "direct get");
       this.#messages.push(stored);
-      if (this.#many) return false;
+      if (this.#extent !== "one") return false;
       return this.#finish({ kind: "found", messages: this.#messages });
     }
-    if (status === 204 || status === 404)
-      return this.#finish({ kind: "found", messages: this.#messages });
+    if (status === 204 || status === 404) {
+      const failure = this.#extent === "all" ? this.#incomplete(status, headers) : undefined;
+      return this.#finish(failure ?? { kind: "found", messages: this.#messages });
+    }
     if (status === 503) return this.#finish({ kind: "again", reason: "no responders" });
     const error = new ServerRefusedError(
       status,
@@ -289,6 +321,18 @@ class Collector implements ReplyHandler {
       `reading stream ${this.#stream}`,
     );
     return this.#finish({ kind: "failed", error });
+  }
+
+  /** What is wrong with an end where all of what there is was asked for; undefined for nothing. */
+  #incomplete(status: number, headers: HeaderBlock): Answer | undefined {
+    // No subject has a message, or one was replaced before the server came to it: only the words tell which.
+    if (status === 404 && (this.#messages.length > 0 || headers.description !== "No Results")) {
+      return { kind: "again", reason: "a message was replaced" };
+    }
+    if (Number(headers.getLast("Nats-Num-Pending") ?? 0) === 0) return undefined;
+    const description = "the answer is larger than the server's max_pending; ask for less at once";
+    const error = new ServerRefusedError(0, description, `reading stream ${this.#stream}`);
+    return { kind: "failed", error };
   }
 
   #takeLeaderAnswer(message: Msg): boolean {

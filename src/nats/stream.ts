@@ -21,6 +21,17 @@ export interface JetStreamAccess {
   readonly timeoutMs: number;
 }
 
+/** A request to the server about one stream. */
+export interface StreamApiRequest extends JetStreamAccess {
+  readonly name: string;
+  /** Whether the stream is created where it does not exist. */
+  readonly create: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Settings of a stream to be created. */
+export type StreamSettings = Parameters<JetStreamManager["streams"]["add"]>[0];
+
 /** The stream that is asked for. */
 export interface StreamRequest extends JetStreamAccess {
   readonly name: string;
@@ -105,16 +116,33 @@ export async function ensureStream(
   if (!/^[^\s.*>/\\]{1,255}$/.test(request.name)) {
     throw new InvalidArgumentError("stream", "a name without spaces, . * > / or \\", request.name);
   }
-  // While a stream is being created in a cluster, requests about it get no answer at all: they are repeated.
+  const create = request.create ?? true;
+  return callStreamApi(nc, { ...request, create }, async (manager) => {
+    const settings = create ? newSettings(request) : undefined;
+    return checked(await findOrCreate(manager, request.name, settings), request);
+  });
+}
+
+/**
+ * Asks the server about one stream, again while it cannot answer yet. While a stream is being created in a cluster,
+ * requests about it get no answer at all.
+ *
+ * @throws StreamNotFoundError; JetStreamUnavailableError; ServerRefusedError; what `ask` throws; the signal's reason
+ */
+export async function callStreamApi<T>(
+  nc: NatsConnection,
+  request: StreamApiRequest,
+  ask: (manager: JetStreamManager) => Promise<T>,
+): Promise<T> {
   const timeoutMs = Math.min(request.timeoutMs, attemptTimeoutMs);
   const manager = await openManager(nc, { ...request, timeoutMs });
   const deadline = performance.now() + request.timeoutMs;
   for (let attempt = 1; ; attempt += 1) {
     request.signal?.throwIfAborted();
     try {
-      return checked(await findOrCreate(manager, request), request);
+      return await ask(manager);
     } catch (error) {
-      const again = isTransient(error, request.create ?? true) && performance.now() < deadline;
+      const again = isTransient(error, request.create) && performance.now() < deadline;
       if (!again) throw mapped(error, request.name, request.timeoutMs);
     }
     await sleep(backoffMs(retries, attempt), request.signal);
@@ -149,25 +177,27 @@ function openManager(nc: NatsConnection, access: JetStreamAccess): Promise<JetSt
   });
 }
 
-async function findOrCreate(
+/** The stream as it is, or as it was created with `settings`; without these it must be there. */
+export async function findOrCreate(
   manager: JetStreamManager,
-  request: StreamRequest,
+  name: string,
+  settings: StreamSettings | undefined,
 ): Promise<StreamInfo> {
   try {
-    return await manager.streams.info(request.name);
+    return await manager.streams.info(name);
   } catch (error) {
-    if (errorCode(error) !== notFound || request.create === false) throw error;
+    if (errorCode(error) !== notFound || settings === undefined) throw error;
   }
   try {
-    return await manager.streams.add(newSettings(request));
+    return await manager.streams.add(settings);
   } catch (error) {
     // Another process was faster, with other settings: they are checked as those of any existing stream.
     if (errorCode(error) !== nameInUse) throw error;
-    return manager.streams.info(request.name);
+    return manager.streams.info(name);
   }
 }
 
-function newSettings(request: StreamRequest): Parameters<JetStreamManager["streams"]["add"]>[0] {
+function newSettings(request: StreamRequest): StreamSettings {
   const { placement, description, maxBytes, duplicateWindowMs } = request;
   return {
     name: request.name,
