@@ -1,0 +1,72 @@
+import { CorruptStateError } from "./errors.ts";
+
+/** How far a projection has come. */
+export interface Checkpoint {
+  /** Position of the last commit of which events were taken; 0 = none yet. */
+  readonly position: number;
+  /** Events of that commit that were taken, from its first on, selected ones or not. */
+  readonly taken: number;
+  /** Id of the commit at the position. */
+  readonly commitId: string;
+  /** Events that the projection has applied: its own count, from which the generations follow. */
+  readonly applied: number;
+}
+
+/** The checkpoint before the first event. */
+export const BEGINNING: Checkpoint = { position: 0, taken: 0, commitId: "", applied: 0 };
+
+/** A checkpoint as the bucket holds it, with what fences off other projectors. */
+export interface StoredCheckpoint extends Checkpoint {
+  /** Id of the projector that wrote it. */
+  readonly writer: string;
+  /** Number of the take-over; each projector that starts raises it. */
+  readonly epoch: number;
+  /** Made anew for each batch: by it a projector recognises its own write whose ack was lost. */
+  readonly nonce: string;
+}
+
+const FORMAT = 1;
+
+/** As JSON, so that people can read it with any NATS client. */
+export function encodeCheckpoint(checkpoint: StoredCheckpoint): Uint8Array {
+  const { position, taken, commitId, applied, writer, epoch, nonce } = checkpoint;
+  return Buffer.from(
+    JSON.stringify({ format: FORMAT, position, taken, commitId, applied, writer, epoch, nonce }),
+  );
+}
+
+/** @throws {CorruptStateError} */
+export function decodeCheckpoint(bucket: string, key: string, data: Uint8Array): StoredCheckpoint {
+  const corrupt = (reason: string, cause?: unknown): CorruptStateError =>
+    new CorruptStateError(bucket, key, reason, { cause });
+  let value: unknown;
+  try {
+    value = JSON.parse(Buffer.from(data).toString());
+  } catch (cause) {
+    throw corrupt("it is no JSON", cause);
+  }
+  if (typeof value !== "object" || value === null) throw corrupt("it is no object");
+  const fields = new Map<string, unknown>(Object.entries(value));
+  if (fields.get("format") !== FORMAT) {
+    throw corrupt(`it has format ${String(fields.get("format"))}, this version reads ${FORMAT}`);
+  }
+  const count = (name: string): number => {
+    const number = fields.get(name);
+    if (typeof number === "number" && Number.isSafeInteger(number) && number >= 0) return number;
+    throw corrupt(`its ${name} is no whole number`);
+  };
+  const text = (name: string): string => {
+    const found = fields.get(name);
+    if (typeof found === "string") return found;
+    throw corrupt(`its ${name} is no text`);
+  };
+  return {
+    position: count("position"),
+    taken: count("taken"),
+    commitId: text("commitId"),
+    applied: count("applied"),
+    writer: text("writer"),
+    epoch: count("epoch"),
+    nonce: text("nonce"),
+  };
+}

@@ -1,0 +1,91 @@
+import type { StoredCommit } from "../store/commit.ts";
+import type { StreamSelection } from "../store/commit-stream.ts";
+import { formatCursor } from "../store/cursor.ts";
+import type { EventMap, RecordedEvent } from "../store/event.ts";
+import type { StoreInternals } from "../store/internals.ts";
+import { StreamSubscription } from "../store/subscription.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+
+/** Which events, as `Projection.selection`. */
+export type Selection = ReadonlyMap<string, ReadonlySet<string> | undefined>;
+
+/** What a commit of the stream has for a projection. */
+export interface SourceCommit {
+  readonly position: number;
+  readonly commitId: string;
+  /** Events that the commit holds, selected or not. */
+  readonly total: number;
+  readonly recordedAtMs: number;
+  /** The selected ones behind the checkpoint; may be none. */
+  readonly events: readonly RecordedEvent[];
+}
+
+/** Where to read: behind a checkpoint, or else from the stream's start or a time. */
+export interface SourceStart {
+  readonly checkpoint: Checkpoint;
+  readonly since?: Date | undefined;
+}
+
+/** The patterns of the subjects that hold selected events. */
+export function subjectsOf(selection: Selection, prefix: string): string[] {
+  return [...selection.keys()].map((type) => `${prefix}.${type}.*`);
+}
+
+/**
+ * The selected events of the stream, from a checkpoint on and then live, commit by commit in batches.
+ *
+ * @throws {StreamRolledBackError} from the first `nextBatch`, if another commit stands at the checkpoint
+ */
+export function openSource(
+  { context, interpreter }: StoreInternals,
+  selection: Selection,
+  { checkpoint, since }: SourceStart,
+  signal: AbortSignal,
+): StreamSubscription<SourceCommit> {
+  const { position, taken, commitId } = checkpoint;
+  const selected: StreamSelection = {
+    filters: subjectsOf(selection, context.prefix),
+    after: position === 0 ? undefined : formatCursor(position, taken, commitId),
+    since: position === 0 ? since : undefined,
+    signal,
+  };
+  const interpret = (
+    commit: StoredCommit,
+    alreadyTaken: number,
+  ): SourceCommit[] | Promise<SourceCommit[]> => {
+    const events = interpreter.events(commit);
+    return events instanceof Promise
+      ? events.then((all) => [select(commit, all, selection, alreadyTaken)])
+      : [select(commit, events, selection, alreadyTaken)];
+  };
+  return new StreamSubscription(context, selected, interpret);
+}
+
+function select(
+  commit: StoredCommit,
+  events: readonly RecordedEvent<EventMap>[],
+  selection: Selection,
+  taken: number,
+): SourceCommit {
+  const { message, commitId, actor, payload } = commit;
+  const wanted = selection.has(actor.type)
+    ? selectTypes(events, selection.get(actor.type), taken)
+    : [];
+  return {
+    position: message.sequence,
+    commitId,
+    total: payload.events.length,
+    recordedAtMs: message.timestampMs,
+    events: wanted,
+  };
+}
+
+function selectTypes(
+  events: readonly RecordedEvent[],
+  types: ReadonlySet<string> | undefined,
+  taken: number,
+): readonly RecordedEvent[] {
+  if (taken > 0) return selectTypes(events.slice(taken), types, 0);
+  if (types === undefined || events.every(({ type }) => types.has(type))) return events;
+  return events.filter(({ type }) => types.has(type));
+}

@@ -1,0 +1,114 @@
+/** What stands for a value that was deleted: known to be absent. */
+export const TOMBSTONE: unique symbol = Symbol("deleted");
+
+/** A cached value, or {@link TOMBSTONE}. Never undefined, which means that nothing is known. */
+export type Cell = unknown;
+
+/**
+ * The values of state keys that the last one to two generations of events touched. A generation is a fixed span of the
+ * projection's own event count, so what is cached depends on the events alone: not on time, size, use, or on how the
+ * events were cut into batches.
+ */
+export class Generations {
+  /** Whether what is not here is nowhere. */
+  readonly complete: boolean;
+  readonly #span: number;
+  #generation = 0;
+  #current = new Map<string, Cell>();
+  #previous = new Map<string, Cell>();
+
+  /** @param span events a generation, at least 1; Infinity for a cache that is the whole state and forgets nothing */
+  constructor(span: number) {
+    this.#span = span;
+    this.complete = span === Number.POSITIVE_INFINITY;
+  }
+
+  /** Number of the generation, from 0. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** Keys in both generations; one that stands in both counts twice. */
+  get size(): number {
+    return this.#current.size + this.#previous.size;
+  }
+
+  /** The generation that the event number `p` (from 1) belongs to. */
+  generationOf(p: number): number {
+    return this.complete ? 0 : Math.floor((p - 1) / this.#span);
+  }
+
+  /** Number of the last event of a generation. */
+  lastOf(generation: number): number {
+    return this.complete ? Number.POSITIVE_INFINITY : (generation + 1) * this.#span;
+  }
+
+  /** Goes on to a generation: one step keeps the current one as the previous, a longer jump keeps nothing. */
+  rotateTo(generation: number): void {
+    const steps = generation - this.#generation;
+    if (steps === 0) return;
+    if (steps < 0) throw new RangeError(`generation ${generation} after ${this.#generation}`);
+    this.#previous = steps === 1 ? this.#current : new Map();
+    this.#current = new Map();
+    this.#generation = generation;
+  }
+
+  /** The cell of a key; undefined where nothing is known of it. */
+  get(key: string): Cell | undefined {
+    const cell = this.#current.get(key);
+    return cell === undefined && !this.complete ? this.#previous.get(key) : cell;
+  }
+
+  /**
+   * Whether an event of `generation` will find the key here. In the current one, both count; in the next, what is
+   * previous now will be gone; of any other, earlier ones included, nothing can be said.
+   */
+  covers(key: string, generation: number): boolean {
+    const age = generation - this.#generation;
+    if (age === 0) return this.complete || this.get(key) !== undefined;
+    return age === 1 && this.#current.has(key);
+  }
+
+  /** What the current generation alone says: what {@link restore} needs to undo a change. */
+  current(key: string): Cell | undefined {
+    return this.#current.get(key);
+  }
+
+  put(key: string, value: unknown): void {
+    this.#current.set(key, value);
+  }
+
+  /** Takes a value that was fetched, unless the key is known by now. */
+  take(key: string, value: unknown): void {
+    if (this.get(key) === undefined) this.#current.set(key, value);
+  }
+
+  /** Deletes a key; false, and nothing changes, where it is not known to have a value. */
+  delete(key: string): boolean {
+    const cell = this.get(key);
+    if (cell === undefined || cell === TOMBSTONE) return false;
+    if (this.complete) this.#current.delete(key);
+    else this.#current.set(key, TOMBSTONE);
+    return true;
+  }
+
+  /** Puts back what {@link current} gave before a change. */
+  restore(key: string, cell: Cell | undefined): void {
+    if (cell === undefined) this.#current.delete(key);
+    else this.#current.set(key, cell);
+  }
+
+  /** All that is cached, the newer of two cells of a key. */
+  *entries(): IterableIterator<[key: string, cell: Cell]> {
+    yield* this.#current;
+    for (const entry of this.#previous) if (!this.#current.has(entry[0])) yield entry;
+  }
+
+  /** Both generations as they are, for comparisons. */
+  snapshot(): {
+    readonly current: ReadonlyMap<string, Cell>;
+    readonly previous: ReadonlyMap<string, Cell>;
+  } {
+    return { current: new Map(this.#current), previous: new Map(this.#previous) };
+  }
+}

@@ -1,0 +1,12 @@
+export { defineProjection, table } from "./definition.ts";
+export {
+  CorruptStateError,
+  CoverageError,
+  ProjectionFailedError,
+  ProjectionMismatchError,
+  ProjectorFencedError,
+  StateKeyMissingError,
+  StateTooLargeError,
+} from "./errors.ts";
+export { Projector, startProjector } from "./projector.ts";
+export { memoryState } from "./state-options.ts";

@@ -1,0 +1,285 @@
+import { deferred, type Deferred } from "../internal/deferred.ts";
+import { sleep } from "../internal/backoff.ts";
+import type { EventMap, RecordedEvent } from "../store/event.ts";
+import type { StoreInternals } from "../store/internals.ts";
+import type { StreamSubscription } from "../store/subscription.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import type { Projection, TableMap } from "./definition.ts";
+import { ProjectionFailedError } from "./errors.ts";
+import { openSource, type SourceCommit } from "./event-source.ts";
+import { type Generations, TOMBSTONE } from "./generations.ts";
+import type { Progress } from "./progress.ts";
+import type { CellChange, ClaimedState, DeadLetter, StateBackend } from "./state-backend.ts";
+import type { StateKey } from "./state-key.ts";
+import { type PlanLimits, type PlannedEvent, type UnitPlan, UnitPlanner } from "./unit-planner.ts";
+import { WorkUnit } from "./work-unit.ts";
+
+/** What a run of a projector works with. */
+export interface RunParts<Events extends EventMap, Tables extends TableMap> {
+  readonly internals: StoreInternals;
+  readonly projection: Projection<Events, Tables>;
+  readonly backend: StateBackend;
+  readonly progress: Progress;
+  readonly limits: PlanLimits;
+  /** Wait this long for more events before a unit that is not full is applied. */
+  readonly batchMs: number;
+  /** Set aside events that fail, and go on. */
+  readonly park: boolean;
+  readonly since: Date | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** A unit that was applied to the cache and is to be stored. */
+interface Applied {
+  readonly changes: readonly CellChange[];
+  readonly deadLetters: readonly DeadLetter[];
+  readonly checkpoint: Checkpoint;
+  readonly recordedAtMs: number;
+  /** Why nothing may be applied behind it. */
+  readonly failure: { readonly error: unknown } | undefined;
+}
+
+interface AppliedUnit extends Applied {
+  /** Position up to which whole commits are applied. */
+  readonly completeTo: number;
+}
+
+const NOTHING: ReadonlyMap<StateKey, unknown> = new Map();
+/** Events without any change after which the checkpoint is stored all the same. */
+const MAX_UNSAVED_EVENTS = 10_000;
+/** Waiting events that are worth a unit of their own at once. */
+const ENOUGH_EVENTS = 500;
+
+/**
+ * One run of a projector, from the claim of its state to its end. While a unit is being stored, the next one is
+ * planned, its keys are fetched, and it is applied to the cache; it is stored once the one before it is.
+ */
+export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
+  readonly #parts: RunParts<Events, Tables>;
+  readonly #planner: UnitPlanner<Events, Tables>;
+  readonly #unit: WorkUnit<Events, Tables>;
+  readonly #cache: Generations;
+  readonly #source: StreamSubscription<SourceCommit>;
+  #failure: { readonly error: unknown } | undefined;
+  /** The unit that is being stored. */
+  #storing: Promise<void> | undefined;
+  #incoming: Promise<readonly SourceCommit[] | undefined> | undefined;
+  #saved: Checkpoint;
+  #latest: Checkpoint;
+  #resume: Deferred<void> | undefined;
+
+  constructor(parts: RunParts<Events, Tables>, { checkpoint, cache }: ClaimedState) {
+    const { projection, backend, internals, limits, since, signal } = parts;
+    this.#parts = parts;
+    this.#cache = cache;
+    this.#saved = checkpoint;
+    this.#latest = checkpoint;
+    cache.rotateTo(cache.generationOf(Math.max(1, checkpoint.applied)));
+    this.#planner = new UnitPlanner(projection, limits, checkpoint);
+    this.#unit = new WorkUnit(projection, cache, backend.format, backend.limits);
+    this.#source = openSource(internals, projection.selection, { checkpoint, since }, signal);
+    this.#source.caughtUp.then(
+      () => {
+        if (parts.progress.phase === "catching_up") parts.progress.phase = "live";
+      },
+      () => {},
+    );
+  }
+
+  get source(): StreamSubscription<SourceCommit> {
+    return this.#source;
+  }
+
+  /** Applies no further unit until {@link resume}. */
+  pause(): void {
+    this.#resume ??= deferred();
+  }
+
+  resume(): void {
+    this.#resume?.resolve();
+    this.#resume = undefined;
+  }
+
+  /** Runs until it is stopped, or throws what ended it. */
+  async run(): Promise<void> {
+    try {
+      for (;;) {
+        if (this.#resume !== undefined) await this.#resume.promise;
+        if (this.#planner.empty && !(await this.#receive())) break;
+        if (this.#failure !== undefined) break;
+        await this.#gather();
+        const applied = await this.#applyNext();
+        if (applied === undefined) continue;
+        await this.#storing;
+        if (this.#failure !== undefined) break;
+        this.#store(applied);
+        if (applied.failure === undefined) continue;
+        await this.#storing;
+        this.#failure ??= applied.failure;
+        break;
+      }
+      await this.#storing;
+      if (this.#failure !== undefined) throw this.#failure.error;
+      await this.#saveLatest();
+    } finally {
+      await this.#source.close();
+    }
+  }
+
+  /** Ends the run: what is being stored is waited for. */
+  async stop(): Promise<void> {
+    await this.#source.close();
+    this.resume();
+  }
+
+  /** Waits for commits; false when there will be none. */
+  async #receive(): Promise<boolean> {
+    this.#incoming ??= this.#source.nextBatch();
+    const commits = await this.#incoming;
+    this.#incoming = undefined;
+    if (commits === undefined) return false;
+    let events = 0;
+    for (const commit of commits) events += commit.events.length;
+    const position = commits.at(-1)?.position ?? 0;
+    this.#parts.progress.delivered(commits.length, events, position, this.#source.pending ?? 0);
+    this.#planner.push(commits);
+    return true;
+  }
+
+  /** While the unit before is being stored, and for `batchMs`, more events make a unit that costs hardly more. */
+  async #gather(): Promise<void> {
+    const until = performance.now() + this.#parts.batchMs;
+    while (this.#planner.waitingEvents < ENOUGH_EVENTS) {
+      const leftMs = until - performance.now();
+      if (this.#storing === undefined && leftMs <= 0) return;
+      this.#incoming ??= this.#source.nextBatch();
+      const more = this.#incoming.then(() => true);
+      const over = this.#storing ?? sleep(leftMs);
+      if (!(await Promise.race([more, over.then(() => false)]))) continue;
+      if (!(await this.#receive())) return;
+    }
+  }
+
+  async #applyNext(): Promise<AppliedUnit | undefined> {
+    const { backend, progress, signal } = this.#parts;
+    const plan = this.#planner.plan(this.#cache);
+    const fetched =
+      plan.missing.size === 0 ? NOTHING : await backend.fetch([...plan.missing], signal);
+    const applied = this.#apply(plan, fetched);
+    if (applied === undefined) {
+      progress.replans++;
+      return undefined;
+    }
+    const { position } = applied.checkpoint;
+    const whole = this.#planner.advance(applied.checkpoint);
+    return { ...applied, completeTo: whole ? position : position - 1 };
+  }
+
+  /** Applies a unit; undefined where the cache has moved on since it was planned. */
+  #apply(plan: UnitPlan, fetched: ReadonlyMap<StateKey, unknown>): Applied | undefined {
+    if (isVoid(plan, this.#cache)) return undefined;
+    this.#cache.rotateTo(plan.generation);
+    this.#unit.begin();
+    const deadLetters: DeadLetter[] = [];
+    let end: Checkpoint | undefined;
+    let failure: Applied["failure"];
+    for (const planned of plan.events) {
+      try {
+        if (fetched.size > 0) this.#take(planned.keys, fetched);
+        if (planned.failure !== undefined) throw this.#failed(planned);
+        if (!this.#unit.apply(planned.event as RecordedEvent<Events>, planned.keys)) {
+          return this.#applied(end ?? this.#latest, deadLetters, plan, undefined);
+        }
+      } catch (error) {
+        if (!(error instanceof ProjectionFailedError)) {
+          this.#unit.refuse();
+          throw error;
+        }
+        if (!this.#parts.park) {
+          failure = { error };
+          return this.#applied(end ?? this.#latest, deadLetters, plan, failure);
+        }
+        deadLetters.push(letterOf(error));
+      }
+      end = planned.end;
+    }
+    return this.#applied(plan.end, deadLetters, plan, undefined);
+  }
+
+  #take(keys: readonly StateKey[], fetched: ReadonlyMap<StateKey, unknown>): void {
+    for (const key of keys) {
+      const value = fetched.get(key);
+      if (value !== undefined) this.#cache.take(key, value);
+    }
+  }
+
+  #failed({ event, failure }: PlannedEvent): ProjectionFailedError {
+    return new ProjectionFailedError(this.#parts.projection.name, event, failure?.error);
+  }
+
+  #applied(
+    checkpoint: Checkpoint,
+    deadLetters: readonly DeadLetter[],
+    { recordedAtMs }: UnitPlan,
+    failure: Applied["failure"],
+  ): Applied {
+    const changes: CellChange[] = [];
+    if (!this.#cache.complete) {
+      for (const [key, { event }] of this.#unit.changes) {
+        const cell = this.#cache.current(key) ?? TOMBSTONE;
+        changes.push({ key, cell, position: event.position, index: event.index });
+      }
+    }
+    this.#latest = checkpoint;
+    return { changes, deadLetters, checkpoint, recordedAtMs, failure };
+  }
+
+  #store(applied: AppliedUnit): void {
+    const { backend, progress, signal } = this.#parts;
+    const { changes, deadLetters, checkpoint } = applied;
+    const unsaved = checkpoint.applied - this.#saved.applied;
+    progress.parked += deadLetters.length;
+    const nothing = changes.length === 0 && deadLetters.length === 0;
+    const storing =
+      nothing && unsaved < MAX_UNSAVED_EVENTS ? undefined : backend.commit(applied, signal);
+    if (storing === undefined) {
+      if (!nothing) this.#saved = checkpoint;
+      this.#tellStored(applied);
+      return;
+    }
+    this.#storing = storing.then(
+      () => {
+        this.#storing = undefined;
+        this.#saved = checkpoint;
+        this.#tellStored(applied);
+      },
+      (error: unknown) => {
+        this.#storing = undefined;
+        this.#failure ??= { error };
+        void this.#source.close();
+      },
+    );
+  }
+
+  #tellStored({ checkpoint, completeTo, recordedAtMs }: AppliedUnit): void {
+    this.#parts.progress.stored(completeTo, checkpoint.applied, recordedAtMs);
+  }
+
+  /** Events that changed nothing need not be looked at again by the next run. */
+  async #saveLatest(): Promise<void> {
+    if (this.#latest.position <= this.#saved.position || this.#cache.complete) return;
+    const { backend, signal } = this.#parts;
+    await backend.commit({ changes: [], deadLetters: [], checkpoint: this.#latest }, signal);
+  }
+}
+
+/** A plan made two generations ago counted on keys that are gone; one for the past on keys that were not there yet. */
+function isVoid(plan: UnitPlan, cache: Generations): boolean {
+  const age = plan.generation - plan.madeIn;
+  return age < 0 || age > 1 || cache.generation !== plan.madeIn;
+}
+
+function letterOf({ event, cause }: ProjectionFailedError): DeadLetter {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return { ...event, reason };
+}

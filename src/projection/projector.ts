@@ -1,0 +1,224 @@
+import { ClosedError, InvalidArgumentError } from "../errors.ts";
+import { abortable } from "../internal/abort.ts";
+import { deferred } from "../internal/deferred.ts";
+import { leaderLast } from "../store/commit-stream.ts";
+import type { EventMap } from "../store/event.ts";
+import type { EventStore } from "../store/event-store.ts";
+import { internalsOf } from "../store/internals.ts";
+import { count } from "../store/options.ts";
+import type { Projection, TableMap } from "./definition.ts";
+import { subjectsOf } from "./event-source.ts";
+import { MemoryState } from "./memory-state.ts";
+import { Progress, type ProjectorStatus } from "./progress.ts";
+import { ProjectorRun, type RunParts } from "./projector-run.ts";
+import type { DeadLetter, StateBackend } from "./state-backend.ts";
+import type { StateOptions } from "./state-options.ts";
+import { type ReadTables, readTables } from "./read-tables.ts";
+
+/** How to run a projection. */
+export interface ProjectorOptions {
+  /** Where its state lives: `kvState({ bucket })` or `memoryState()`. */
+  readonly state: StateOptions;
+  /** Events applied as one unit at most. @default 4096 */
+  readonly maxBatchEvents?: number | undefined;
+  /** How long to wait for more events before a unit that is not full is applied. @default 0 */
+  readonly batchMs?: number | undefined;
+  /** What to do with an event on which `keys` or `apply` throws. @default "stop" */
+  readonly onFailure?: "stop" | "park" | undefined;
+  /** Begin with the first commit stored at or after this, where there is no state yet. For tests. @default the first */
+  readonly since?: Date | undefined;
+  /** Called about twice a second while catching up, and when that is done. Must not throw. */
+  readonly onProgress?: ((status: ProjectorStatus) => void) | undefined;
+  /** Ends the start; a running projector is ended by `close`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const PROGRESS_MS = 500;
+
+/** What a projector works with. */
+interface ProjectorSetup<Events extends EventMap, Tables extends TableMap>
+  extends Omit<RunParts<Events, Tables>, "progress"> {
+  readonly onProgress: ((status: ProjectorStatus) => void) | undefined;
+}
+
+/**
+ * Runs a projection: catches up with the stream, then follows it. Every event takes effect exactly once.
+ *
+ * @example
+ * await using projector = await startProjector(store, balances, { state: kvState({ bucket: "balances" }) });
+ * await projector.caughtUp();
+ * await projector.tables.balance.get("alice");
+ */
+export class Projector<Events extends EventMap, Tables extends TableMap> {
+  /** The state as it is stored: reads see whole units only. */
+  readonly tables: ReadTables<Tables>;
+  /** Resolves when it is closed, rejects with what made it fail. */
+  readonly ended: Promise<void>;
+  readonly #setup: ProjectorSetup<Events, Tables>;
+  readonly #progress: Progress;
+  readonly #started = deferred();
+  #run: ProjectorRun<Events, Tables> | undefined;
+  #paused = false;
+  #ticker: NodeJS.Timeout | undefined;
+  #closing: Promise<void> | undefined;
+
+  /** @internal see {@link startProjector} */
+  constructor(setup: ProjectorSetup<Events, Tables>) {
+    const { projection, backend } = setup;
+    this.#setup = setup;
+    this.#progress = new Progress(projection);
+    this.tables = readTables(projection.tables, backend);
+    this.ended = this.#live().then(
+      () => this.#end("stopped", new ClosedError("the projector")),
+      (error: unknown) => {
+        this.#end("failed", error);
+        throw error;
+      },
+    );
+    this.ended.catch((error: unknown) => this.#started.reject(error));
+  }
+
+  /** @internal resolves when it applies events, or stands by */
+  get started(): Promise<void> {
+    return this.#started.promise;
+  }
+
+  /** How far it is, without asking anybody. */
+  status(): ProjectorStatus {
+    return this.#progress.status();
+  }
+
+  /**
+   * Resolves when all that stands in the stream now is applied and stored.
+   *
+   * @throws what made the projector fail; {ClosedError}
+   */
+  caughtUp(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    return this.waitFor(Number.MAX_SAFE_INTEGER, options);
+  }
+
+  /**
+   * Resolves when the commit at `position`, and all before it, is applied and stored: after an append, hand it the
+   * result's `position` to read one's own writes.
+   */
+  async waitFor(
+    position: number,
+    { signal }: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
+    count("position", position, 0);
+    if (position <= this.#progress.position) return;
+    // What stands behind the last event of interest needs no waiting for.
+    const last = await this.#lastMatching(signal);
+    await this.#progress.reached(Math.min(position, last), signal);
+  }
+
+  /** Applies nothing more until {@link resume}. */
+  pause(): void {
+    this.#paused = true;
+    this.#run?.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#run?.resume();
+  }
+
+  /** Events that were set aside, oldest first. */
+  deadLetters(): Promise<readonly DeadLetter[]> {
+    return this.#setup.backend.deadLetters();
+  }
+
+  /** Stores what is applied, and ends. Safe to call again. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    await this.#run?.stop();
+    await this.ended.catch(() => {});
+    await this.#setup.backend.close();
+  }
+
+  async #live(): Promise<void> {
+    const { backend, signal, onProgress } = this.#setup;
+    if (onProgress !== undefined) {
+      this.#ticker = setInterval(() => onProgress(this.status()), PROGRESS_MS);
+    }
+    const claimed = await backend.claim(signal);
+    const head = await this.#lastMatching(signal);
+    this.#progress.begin(claimed.checkpoint, head);
+    const run = new ProjectorRun({ ...this.#setup, progress: this.#progress }, claimed);
+    this.#run = run;
+    if (this.#paused) run.pause();
+    this.#started.resolve();
+    if (this.#closing === undefined) await run.run();
+  }
+
+  #end(phase: "stopped" | "failed", error: unknown): void {
+    clearInterval(this.#ticker);
+    this.#progress.end(phase, error);
+    this.#setup.onProgress?.(this.status());
+  }
+
+  /** Position of the last commit of interest. */
+  async #lastMatching(signal: AbortSignal | undefined): Promise<number> {
+    const { internals, projection } = this.#setup;
+    const { context } = internals;
+    const bounds = { timeoutMs: context.limits.readTimeoutMs, signal };
+    const filters = subjectsOf(projection.selection, context.prefix);
+    return (await leaderLast(context, filters, bounds))?.sequence ?? 0;
+  }
+}
+
+/**
+ * Starts a projector. Resolves when it has claimed the state and applies events.
+ *
+ * @throws {ProjectionMismatchError} the state belongs to another projection or version
+ * @throws {StreamRolledBackError} from `ended`: another commit stands at the checkpoint; rebuild the projection
+ */
+export async function startProjector<Events extends EventMap, Tables extends TableMap>(
+  store: EventStore<Events>,
+  projection: Projection<Events, Tables>,
+  options: ProjectorOptions,
+): Promise<Projector<Events, Tables>> {
+  const { onFailure = "stop", since, onProgress, signal } = options;
+  const maxEvents = count("maxBatchEvents", options.maxBatchEvents ?? 4_096, 1);
+  const batchMs = count("batchMs", options.batchMs ?? 0, 0);
+  if (onFailure !== "stop" && onFailure !== "park") {
+    throw new InvalidArgumentError("onFailure", '"stop" or "park"', onFailure);
+  }
+  signal?.throwIfAborted();
+  const internals = internalsOf(store);
+  const projector = new Projector({
+    internals,
+    projection,
+    backend: openState(options.state),
+    limits: { maxEvents, maxKeys: 900 },
+    batchMs,
+    park: onFailure === "park",
+    since,
+    onProgress,
+    signal: new AbortController().signal,
+  });
+  try {
+    await abortable(projector.started, signal);
+  } catch (error) {
+    await projector.close();
+    throw error;
+  }
+  return projector;
+}
+
+function openState(state: StateOptions): StateBackend {
+  switch (state.kind) {
+    case "memory":
+      return new MemoryState();
+    default:
+      throw new InvalidArgumentError("state", "kvState({ bucket }) or memoryState()", state);
+  }
+}

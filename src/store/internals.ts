@@ -1,0 +1,24 @@
+import { InvalidArgumentError } from "../errors.ts";
+import type { StoreContext } from "./context.ts";
+import type { EventMap } from "./event.ts";
+import type { EventStore } from "./event-store.ts";
+import type { Interpreter } from "./interpreter.ts";
+
+/** What the layers above the store share with it. */
+export interface StoreInternals {
+  readonly context: StoreContext;
+  readonly interpreter: Interpreter<EventMap>;
+}
+
+const internals = new WeakMap<object, StoreInternals>();
+
+export function keepInternals(store: object, parts: StoreInternals): void {
+  internals.set(store, parts);
+}
+
+/** The parts of an open store, for the layers above it; not for users, whose stores come from `connect` and `open`. */
+export function internalsOf<Events extends EventMap>(store: EventStore<Events>): StoreInternals {
+  const found = internals.get(store);
+  if (found === undefined) throw new InvalidArgumentError("store", "an EventStore", store);
+  return found;
+}
