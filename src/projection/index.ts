@@ -9,4 +9,4 @@ export {
   StateTooLargeError,
 } from "./errors.ts";
 export { Projector, startProjector } from "./projector.ts";
-export { memoryState } from "./state-options.ts";
+export { kvState, memoryState } from "./state-options.ts";

@@ -126,6 +126,12 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
     }
   }
 
+  /** Ends the run with an error, unless it has ended. */
+  fail(error: unknown): void {
+    this.#failure ??= { error };
+    void this.#source.close();
+  }
+
   /** Ends the run: what is being stored is waited for. */
   async stop(): Promise<void> {
     await this.#source.close();
@@ -199,7 +205,9 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
           failure = { error };
           return this.#applied(end ?? this.#latest, deadLetters, plan, failure);
         }
+        // It ends its unit, so that a batch holds one at most.
         deadLetters.push(letterOf(error));
+        return this.#applied(planned.end, deadLetters, plan, undefined);
       }
       end = planned.end;
     }
@@ -255,8 +263,7 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
       },
       (error: unknown) => {
         this.#storing = undefined;
-        this.#failure ??= { error };
-        void this.#source.close();
+        this.fail(error);
       },
     );
   }

@@ -8,10 +8,10 @@ import { internalsOf } from "../store/internals.ts";
 import { count } from "../store/options.ts";
 import type { Projection, TableMap } from "./definition.ts";
 import { subjectsOf } from "./event-source.ts";
-import { MemoryState } from "./memory-state.ts";
+import { type OpenedState, openState } from "./open-state.ts";
 import { Progress, type ProjectorStatus } from "./progress.ts";
 import { ProjectorRun, type RunParts } from "./projector-run.ts";
-import type { DeadLetter, StateBackend } from "./state-backend.ts";
+import type { DeadLetter } from "./state-backend.ts";
 import type { StateOptions } from "./state-options.ts";
 import { type ReadTables, readTables } from "./read-tables.ts";
 
@@ -27,6 +27,8 @@ export interface ProjectorOptions {
   readonly onFailure?: "stop" | "park" | undefined;
   /** Begin with the first commit stored at or after this, where there is no state yet. For tests. @default the first */
   readonly since?: Date | undefined;
+  /** Delete the state of this version first. Not while another projector runs it. @default false */
+  readonly reset?: boolean | undefined;
   /** Called about twice a second while catching up, and when that is done. Must not throw. */
   readonly onProgress?: ((status: ProjectorStatus) => void) | undefined;
   /** Ends the start; a running projector is ended by `close`. */
@@ -34,10 +36,15 @@ export interface ProjectorOptions {
 }
 
 const PROGRESS_MS = 500;
+/** How long `close` waits for what is being stored: a server that is gone must not hold up a service that ends. */
+const CLOSE_MS = 5_000;
 
 /** What a projector works with. */
 interface ProjectorSetup<Events extends EventMap, Tables extends TableMap>
   extends Omit<RunParts<Events, Tables>, "progress"> {
+  readonly state: OpenedState;
+  /** Aborts what still runs when closing takes too long. */
+  readonly stopping: AbortController;
   readonly onProgress: ((status: ProjectorStatus) => void) | undefined;
 }
 
@@ -139,13 +146,16 @@ export class Projector<Events extends EventMap, Tables extends TableMap> {
   }
 
   async #close(): Promise<void> {
+    const { stopping, backend } = this.#setup;
+    const timer = setTimeout(() => stopping.abort(new ClosedError("the projector")), CLOSE_MS);
     await this.#run?.stop();
     await this.ended.catch(() => {});
-    await this.#setup.backend.close();
+    clearTimeout(timer);
+    await backend.close();
   }
 
   async #live(): Promise<void> {
-    const { backend, signal, onProgress } = this.#setup;
+    const { backend, state, signal, onProgress } = this.#setup;
     if (onProgress !== undefined) {
       this.#ticker = setInterval(() => onProgress(this.status()), PROGRESS_MS);
     }
@@ -155,8 +165,19 @@ export class Projector<Events extends EventMap, Tables extends TableMap> {
     const run = new ProjectorRun({ ...this.#setup, progress: this.#progress }, claimed);
     this.#run = run;
     if (this.#paused) run.pause();
+    if (!state.rebuilding) await state.makeLive(signal);
     this.#started.resolve();
-    if (this.#closing === undefined) await run.run();
+    if (this.#closing !== undefined) return;
+    const running = run.run();
+    if (state.rebuilding) this.#goLive().catch((error: unknown) => run.fail(error));
+    await running;
+  }
+
+  /** Once everything is applied, readers go over to this version. */
+  async #goLive(): Promise<void> {
+    const { state, signal } = this.#setup;
+    await this.caughtUp({ signal });
+    await state.makeLive(signal);
   }
 
   #end(phase: "stopped" | "failed", error: unknown): void {
@@ -194,16 +215,21 @@ export async function startProjector<Events extends EventMap, Tables extends Tab
   }
   signal?.throwIfAborted();
   const internals = internalsOf(store);
+  const reset = options.reset ?? false;
+  const state = await openState(internals, projection, options.state, { reset, signal });
+  const stopping = new AbortController();
   const projector = new Projector({
     internals,
     projection,
-    backend: openState(options.state),
+    state,
+    backend: state.backend,
+    stopping,
     limits: { maxEvents, maxKeys: 900 },
     batchMs,
     park: onFailure === "park",
     since,
     onProgress,
-    signal: new AbortController().signal,
+    signal: stopping.signal,
   });
   try {
     await abortable(projector.started, signal);
@@ -212,13 +238,4 @@ export async function startProjector<Events extends EventMap, Tables extends Tab
     throw error;
   }
   return projector;
-}
-
-function openState(state: StateOptions): StateBackend {
-  switch (state.kind) {
-    case "memory":
-      return new MemoryState();
-    default:
-      throw new InvalidArgumentError("state", "kvState({ bucket }) or memoryState()", state);
-  }
 }

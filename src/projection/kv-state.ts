@@ -1,0 +1,175 @@
+import { type Backoff, backoffMs, sleep } from "../internal/backoff.ts";
+import { sameValue } from "../internal/same-value.ts";
+import type { Bucket, BucketChange, BucketEntry } from "../nats/bucket.ts";
+import { MAX_COMMIT_MESSAGES, MAX_FETCH_KEYS } from "../nats/bucket.ts";
+import { claimIdentity, type Owner } from "./bucket-identity.ts";
+import { CHECKPOINT_KEY, CheckpointWriter } from "./checkpoint-writer.ts";
+import { decodeCheckpoint } from "./checkpoint.ts";
+import { formatDeadLetter, parseDeadLetters } from "./dead-letters.ts";
+import { ProjectorFencedError } from "./errors.ts";
+import { Generations, TOMBSTONE } from "./generations.ts";
+import { KvReader, POSITION_HEADER, readEntry } from "./kv-reader.ts";
+import type { ValueFormat } from "./plain-value.ts";
+import type {
+  CellChange,
+  ClaimedState,
+  DeadLetter,
+  EntriesOptions,
+  StateBackend,
+  StateEntry,
+  UnitResult,
+  WatchedEntry,
+} from "./state-backend.ts";
+import { bucketKeyOf, type StateKey } from "./state-key.ts";
+import { encodeValue } from "./value-codec.ts";
+import type { UnitLimits } from "./work-unit.ts";
+
+/** How the state is kept. */
+export interface KvStateParts {
+  readonly bucket: Bucket;
+  readonly owner: Owner;
+  /** Events of a generation of the cache. */
+  readonly generationEvents: number;
+  /** Bytes of a batch at most. */
+  readonly maxBatchBytes: number;
+  /** Wait for one answer. */
+  readonly requestTimeoutMs: number;
+}
+
+const LAGGING: Backoff = { firstMs: 2, maxMs: 100 };
+/** The checkpoint comes along with each. */
+const FETCHED_AT_ONCE = MAX_FETCH_KEYS - 1;
+/** Messages of a batch beside the changed keys: the checkpoint, and one dead letter. */
+const OTHER_MESSAGES = 2;
+
+/** The state of a projection in a NATS KV bucket: an entry a key, and the checkpoint, written as atomic batches. */
+export class KvState implements StateBackend {
+  readonly format: ValueFormat;
+  readonly limits: UnitLimits;
+  readonly #parts: KvStateParts;
+  readonly #writer: CheckpointWriter;
+  readonly #reader: KvReader;
+
+  constructor(parts: KvStateParts) {
+    const { bucket, owner, maxBatchBytes, requestTimeoutMs } = parts;
+    this.#parts = parts;
+    this.format = owner.values;
+    this.limits = {
+      maxKeys: MAX_COMMIT_MESSAGES - OTHER_MESSAGES,
+      maxBytes: maxBatchBytes,
+      maxValueBytes: bucket.maxEntryBytes,
+    };
+    const projection = owner.projection.name;
+    this.#writer = new CheckpointWriter({ bucket, projection, attemptMs: requestTimeoutMs });
+    this.#reader = new KvReader(bucket, owner.values, requestTimeoutMs);
+  }
+
+  async claim(signal: AbortSignal): Promise<ClaimedState> {
+    const { bucket, owner, generationEvents, requestTimeoutMs } = this.#parts;
+    await claimIdentity(bucket, owner, { timeoutMs: requestTimeoutMs, signal });
+    const checkpoint = await this.#writer.claim(signal);
+    this.#reader.seen(this.#writer.sequence);
+    return { checkpoint, cache: new Generations(generationEvents) };
+  }
+
+  async fetch(
+    keys: readonly StateKey[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<StateKey, unknown>> {
+    const chunks: Promise<ReadonlyMap<StateKey, unknown>>[] = [];
+    for (let at = 0; at < keys.length; at += FETCHED_AT_ONCE) {
+      chunks.push(this.#fetchChunk(keys.slice(at, at + FETCHED_AT_ONCE), signal));
+    }
+    const [first, ...others] = await Promise.all(chunks);
+    if (first === undefined || others.length === 0) return first ?? new Map();
+    return new Map([first, ...others].flatMap((chunk) => [...chunk]));
+  }
+
+  commit(unit: UnitResult, signal: AbortSignal): Promise<void> {
+    const changes = unit.changes.map((change) => this.#entryOf(change));
+    for (const letter of unit.deadLetters) changes.push(formatDeadLetter(letter));
+    return this.#writer
+      .write(changes, unit.checkpoint, signal)
+      .then(() => this.#reader.seen(this.#writer.sequence));
+  }
+
+  read(key: StateKey, signal: AbortSignal | undefined): Promise<unknown> {
+    return this.#reader.read(key, signal);
+  }
+
+  entries(table: string, options: EntriesOptions): AsyncIterableIterator<StateEntry> {
+    return this.#reader.entries(table, options);
+  }
+
+  watch(key: StateKey, signal: AbortSignal | undefined): AsyncIterableIterator<WatchedEntry> {
+    return this.#reader.watch(key, signal);
+  }
+
+  deadLetters(): Promise<readonly DeadLetter[]> {
+    return parseDeadLetters(this.#parts.bucket);
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #entryOf({ key, cell, position, index }: CellChange): BucketChange {
+    const data = cell === TOMBSTONE ? undefined : encodeValue(cell, this.format);
+    return { key: bucketKeyOf(key), data, headers: [[POSITION_HEADER, `${position}.${index}`]] };
+  }
+
+  async #fetchChunk(
+    keys: readonly StateKey[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<StateKey, unknown>> {
+    const { bucket, requestTimeoutMs } = this.#parts;
+    const bucketKeys = keys.map(bucketKeyOf);
+    const asked = [...bucketKeys, CHECKPOINT_KEY];
+    for (let attempt = 1; ; attempt++) {
+      // Read before asking: what is stored while the answer is on its way may be missing from it.
+      const { sequence } = this.#writer;
+      const found = await bucket.fetch(asked, { timeoutMs: requestTimeoutMs, signal });
+      if (this.#isCurrent(found.get(CHECKPOINT_KEY), sequence)) {
+        return this.#valuesOf(keys, bucketKeys, found);
+      }
+      await sleep(backoffMs(LAGGING, attempt), signal);
+    }
+  }
+
+  /** Whether an answer shows all that this projector has stored; a replica may lag. */
+  #isCurrent(entry: BucketEntry | undefined, sequence: number): boolean {
+    if (entry === undefined || entry.sequence < sequence) return false;
+    if (entry.sequence === sequence) return true;
+    const { bucket, owner } = this.#parts;
+    const { writer } = decodeCheckpoint(bucket.name, CHECKPOINT_KEY, entry.data);
+    if (writer === this.#writer.writer) return true;
+    throw new ProjectorFencedError(owner.projection.name, writer);
+  }
+
+  /** All are decoded before the first is used. */
+  #valuesOf(
+    keys: readonly StateKey[],
+    bucketKeys: readonly string[],
+    found: ReadonlyMap<string, BucketEntry>,
+  ): ReadonlyMap<StateKey, unknown> {
+    const values = new Map<StateKey, unknown>();
+    for (const [at, key] of keys.entries()) {
+      const entry = found.get(bucketKeys[at] ?? "");
+      if (entry === undefined || entry.deleted) continue;
+      values.set(key, readEntry(this.#parts.bucket.name, entry, this.format));
+    }
+    return values;
+  }
+
+  /** The entries of the cache that differ from what is stored, for tests. */
+  async verifyMirror(cache: Generations, signal: AbortSignal): Promise<readonly string[]> {
+    const wrong: string[] = [];
+    const cells = new Map([...cache.entries()].map(([key, cell]) => [key as StateKey, cell]));
+    const stored = await this.fetch([...cells.keys()], signal);
+    for (const [key, cell] of cells) {
+      const cached = cell === TOMBSTONE ? undefined : cell;
+      if (!sameValue(cached, stored.get(key))) wrong.push(key);
+    }
+    return wrong;
+  }
+}
