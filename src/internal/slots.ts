@@ -24,9 +24,15 @@ export class Slots {
     return true;
   }
 
-  async take(signal?: AbortSignal): Promise<void> {
+  /** @param deadline when {@link dismissLate} ends the wait. @default never */
+  async take(signal?: AbortSignal, deadline?: number): Promise<void> {
     if (this.tryTake()) return;
-    await this.#line.wait(signal);
+    await this.#line.wait(signal, deadline);
+  }
+
+  /** Turns away with `reason` whoever's deadline is not behind `now`. */
+  dismissLate(now: number, reason: unknown): void {
+    this.#line.dismissLate(now, reason);
   }
 
   /** Hands the slot to the next in line, or frees it. */

@@ -1,8 +1,24 @@
-import { deferred, type Deferred } from "./deferred.ts";
+/** One object a caller, because thousands may wait: who it is, until when, and how to call it. */
+class Waiter {
+  readonly deadline: number;
+  readonly turn: Promise<void>;
+  resolve: () => void = nothing;
+  reject: (reason: unknown) => void = nothing;
+
+  constructor(deadline: number) {
+    this.deadline = deadline;
+    this.turn = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+  }
+}
+
+function nothing(): void {}
 
 /** First come, first served: callers wait in line until someone calls them up, or until they give up. */
 export class WaitingLine {
-  #waiting: (Deferred<void> | undefined)[] = [];
+  #waiting: (Waiter | undefined)[] = [];
   /** Index in `#waiting` of the first who has not been called yet; what stands before is trimmed now and then. */
   #next = 0;
   /** How many places were trimmed off so far, so that a place number stays valid. */
@@ -13,49 +29,54 @@ export class WaitingLine {
     return this.#length;
   }
 
-  /** Waits to be called up; a caller that gives up by `signal` leaves the line without holding it up. */
-  wait(signal?: AbortSignal): Promise<void> {
+  /**
+   * Waits to be called up; a caller that gives up by `signal` leaves the line without holding it up.
+   *
+   * @param deadline when {@link dismissLate} turns the caller away. @default never
+   */
+  wait(signal?: AbortSignal, deadline: number = Number.POSITIVE_INFINITY): Promise<void> {
     if (signal?.aborted) return Promise.reject(signal.reason);
-    const turn = deferred();
+    const waiter = new Waiter(deadline);
     const place = this.#trimmed + this.#waiting.length;
-    this.#waiting.push(turn);
+    this.#waiting.push(waiter);
     this.#length++;
-    if (signal === undefined) return turn.promise;
+    if (signal === undefined) return waiter.turn;
     const onAbort = (): void => {
       const at = place - this.#trimmed;
-      if (at < this.#next || this.#waiting[at] !== turn) return;
+      if (at < this.#next || this.#waiting[at] !== waiter) return;
       this.#waiting[at] = undefined;
       this.#length--;
-      turn.reject(signal.reason);
+      waiter.reject(signal.reason);
     };
     signal.addEventListener("abort", onAbort, { once: true });
     const done = (): void => signal.removeEventListener("abort", onAbort);
-    turn.promise.then(done, done);
-    return turn.promise;
+    waiter.turn.then(done, done);
+    return waiter.turn;
   }
 
   /** Calls up the first in line; false when nobody waits. */
   callNext(): boolean {
     while (this.#next < this.#waiting.length) {
-      const turn = this.#waiting[this.#next];
+      const waiter = this.#waiting[this.#next];
       this.#waiting[this.#next++] = undefined;
       this.#trim();
-      if (turn === undefined) continue;
+      if (waiter === undefined) continue;
       this.#length--;
-      turn.resolve();
+      waiter.resolve();
       return true;
     }
     return false;
   }
 
-  /** Turns everybody away with `reason`. */
-  dismiss(reason: unknown): void {
-    const waiting = this.#waiting;
-    this.#trimmed += waiting.length;
-    this.#waiting = [];
-    this.#next = 0;
-    this.#length = 0;
-    for (const turn of waiting) turn?.reject(reason);
+  /** Turns away with `reason` whoever's deadline is not behind `now`. */
+  dismissLate(now: number, reason: unknown): void {
+    for (let at = this.#next; at < this.#waiting.length && this.#length > 0; at++) {
+      const waiter = this.#waiting[at];
+      if (waiter === undefined || waiter.deadline > now) continue;
+      this.#waiting[at] = undefined;
+      this.#length--;
+      waiter.reject(reason);
+    }
   }
 
   #trim(): void {

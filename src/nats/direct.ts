@@ -21,6 +21,8 @@ import {
 /** How to read: `timeoutMs` bounds the whole read, its repetitions included. */
 export interface ReadBounds {
   readonly timeoutMs: number;
+  /** By `performance.now()`: what several reads of one caller have together; each ends with it if it comes first. */
+  readonly deadline?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -162,14 +164,19 @@ export class DirectReader {
     if (bounds.signal !== undefined || !connected || !this.#slots.tryTake()) {
       return this.#oneWithCare(subject, request, bounds);
     }
+    const now = performance.now();
+    const deadline = deadlineOf(bounds, now);
     return new Promise((resolve, reject) => {
       const collector = new Collector("one", this.stream, (answer) => {
         this.#slots.release();
         if (answer.kind === "found") resolve(answer.messages[0]);
         else if (answer.kind === "failed") reject(answer.error);
-        else this.#oneWithCare(subject, request, bounds, answer.reason).then(resolve, reject);
+        else {
+          const left = { ...bounds, deadline };
+          this.#oneWithCare(subject, request, left, answer.reason).then(resolve, reject);
+        }
       });
-      const waitMs = Math.min(bounds.timeoutMs, ATTEMPT_MS);
+      const waitMs = Math.min(deadline - now, ATTEMPT_MS);
       requests.send(subject, request, undefined, waitMs, collector);
     });
   }
@@ -191,7 +198,7 @@ export class DirectReader {
     extent: Extent,
     failedBefore?: string,
   ): Promise<readonly StoredMessage[]> {
-    const deadline = performance.now() + bounds.timeoutMs;
+    const deadline = deadlineOf(bounds, performance.now());
     if (failedBefore !== undefined) await this.#pause(failedBefore, 1, deadline, bounds);
     for (let attempt = failedBefore === undefined ? 1 : 2; ; attempt++) {
       bounds.signal?.throwIfAborted();
@@ -264,6 +271,10 @@ export class DirectReader {
         )
       : new ReadTimeoutError(`stream ${this.stream}: no answer within ${timeoutMs} ms (${reason})`);
   }
+}
+
+function deadlineOf({ timeoutMs, deadline }: ReadBounds, now: number): number {
+  return Math.min(now + timeoutMs, deadline ?? Number.POSITIVE_INFINITY);
 }
 
 /** Collects the replies to one get: one message, or many up to the end mark. */

@@ -5,7 +5,6 @@ import {
   VersionConflictError,
 } from "../errors.ts";
 import { backoffMs, sleep } from "../internal/backoff.ts";
-import type { ReadBounds } from "../nats/direct.ts";
 import { type PublishOutcome, publishAcked } from "../nats/publish.ts";
 import { Header } from "./commit.ts";
 import type { StoreContext } from "./context.ts";
@@ -15,11 +14,13 @@ import { meets, outgoingCommit, type PreparedAppend } from "./outgoing.ts";
 import {
   isPassing,
   looksForItself,
+  notStored,
   type Placement,
   placeOf,
   RACE,
   recognise,
   type Stored,
+  type TimeLimit,
   throwIfFinal,
 } from "./placement.ts";
 import { type Head, NO_HEAD } from "./version-cache.ts";
@@ -61,12 +62,11 @@ export class Appender {
     this.#placement = placement;
   }
 
-  append(append: PreparedAppend, timeoutMs: number): Promise<Stored> {
-    const deadline = performance.now() + timeoutMs;
+  append(append: PreparedAppend, limit: TimeLimit): Promise<Stored> {
     const head = this.#placement.ready ? this.#headAtHand(append) : undefined;
     return head === undefined
-      ? this.#appendWithCare(append, deadline, timeoutMs)
-      : this.#appendBehind(append, head, deadline, timeoutMs);
+      ? this.#appendWithCare(append, limit)
+      : this.#appendBehind(append, head, limit);
   }
 
   /** The head to append behind, where nothing has to be asked first. */
@@ -80,20 +80,17 @@ export class Appender {
   }
 
   /** The usual course in as few steps as possible: one message, one ack. */
-  async #appendBehind(
-    append: PreparedAppend,
-    head: Head,
-    deadline: number,
-    timeoutMs: number,
-  ): Promise<Stored> {
+  async #appendBehind(append: PreparedAppend, head: Head, limit: TimeLimit): Promise<Stored> {
     const { guard, limits } = this.#context;
     const sent: Sent = { append, behind: head, epoch: guard.epoch };
     append.signal?.throwIfAborted();
-    const outcome = await this.#publish(sent, Math.min(limits.ackTimeoutMs, timeoutMs));
+    const leftMs = limit.deadline - performance.now();
+    if (leftMs <= 0) throw notStored(this.#context, "append", limit);
+    const outcome = await this.#publish(sent, Math.min(limits.ackTimeoutMs, leftMs));
     if (outcome.kind === "stored" && !outcome.duplicate) return this.#take(sent, outcome.sequence);
-    const placed = await this.#place(sent, deadline, timeoutMs, outcome);
+    const placed = await this.#place(sent, limit, outcome);
     if ("version" in placed) return placed;
-    return await this.#appendWithCare(append, deadline, timeoutMs, {
+    return await this.#appendWithCare(append, limit, {
       ...placed,
       epoch: sent.epoch,
     });
@@ -106,24 +103,22 @@ export class Appender {
    */
   async #appendWithCare(
     append: PreparedAppend,
-    deadline: number,
-    timeoutMs: number,
+    limit: TimeLimit,
     race?: Lost & Pick<Sent, "epoch">,
   ): Promise<Stored> {
-    const bounds: ReadBounds = { timeoutMs };
     const { subject, expectedVersion } = append;
-    if (!this.#placement.ready && !(await this.#placement.whenReady(timeoutMs))) {
-      throw this.#placement.notStored("append", timeoutMs);
+    if (!(await this.#placement.whenReady(limit))) {
+      throw notStored(this.#context, "append", limit);
     }
     const { epoch } = race ?? this.#context.guard;
     let head = race?.head ?? this.#context.cache.get(subject);
     if (head === undefined || head.index === "unknown") {
-      head = await this.#heads.known(subject, bounds);
+      head = await this.#heads.known(subject, limit);
     }
     let current = race !== undefined;
     if (looksForItself(append)) {
-      const look = await this.#heads.look(subject, bounds);
-      const earlier = await this.#placement.recent(append, look.commit, bounds);
+      const look = await this.#heads.look(subject, limit);
+      const earlier = await this.#placement.recent(append, look.commit, limit);
       if (earlier !== undefined) return recognise(append, earlier);
       head = look.head;
       current = true;
@@ -131,21 +126,21 @@ export class Appender {
       // That an actor has no events yet, the expectation itself proves: a first commit needs no look.
       head = NO_HEAD;
     } else if (head === undefined) {
-      head = (await this.#heads.look(subject, bounds)).head;
+      head = (await this.#heads.look(subject, limit)).head;
       current = true;
     }
     let conflicts = 0;
     for (let lost = race !== undefined; ; lost = true) {
       if (lost) {
-        const first = await this.#afterRace(append, head, ++conflicts, deadline, bounds);
+        const first = await this.#afterRace(append, head, ++conflicts, limit);
         if (first !== undefined) return first;
       }
       if (!meets(expectedVersion, head.version)) {
-        if (!current) head = (await this.#heads.look(subject, bounds)).head;
+        if (!current) head = (await this.#heads.look(subject, limit)).head;
         current = true;
-        if (!meets(expectedVersion, head.version)) return await this.#refuse(append, head, bounds);
+        if (!meets(expectedVersion, head.version)) return await this.#refuse(append, head, limit);
       }
-      const placed = await this.#place({ append, behind: head, epoch }, deadline, timeoutMs);
+      const placed = await this.#place({ append, behind: head, epoch }, limit);
       if ("version" in placed) return placed;
       head = placed.head;
       current = true;
@@ -157,12 +152,11 @@ export class Appender {
     append: PreparedAppend,
     head: Head,
     conflicts: number,
-    deadline: number,
-    bounds: ReadBounds,
+    limit: TimeLimit,
   ): Promise<Stored | undefined> {
-    if (append.expectedVersion !== "any") return await this.#refuse(append, head, bounds);
+    if (append.expectedVersion !== "any") return await this.#refuse(append, head, limit);
     this.#placement.tellConflict(append, head.version);
-    if (conflicts > this.#context.limits.maxConflictRetries || performance.now() > deadline) {
+    if (conflicts > this.#context.limits.maxConflictRetries || performance.now() > limit.deadline) {
       throw new TooManyConflictsError(append.actor, conflicts);
     }
     this.#placement.tellRetry(conflicts, "race");
@@ -171,14 +165,13 @@ export class Appender {
   }
 
   /** Finishes an append whose outcome is unknown: proves it stored, sends it again, or proves that it never will be. */
-  async resolve(sent: Sent, timeoutMs: number): Promise<Stored> {
+  async resolve(sent: Sent, limit: TimeLimit): Promise<Stored> {
     const { append, behind, epoch } = sent;
-    const deadline = performance.now() + timeoutMs;
-    if (!(await this.#placement.whenReady(timeoutMs))) throw unknownOutcome(sent, timeoutMs);
+    if (!(await this.#placement.whenReady(limit))) throw unknownAppend(sent, limit);
     this.#placement.assertSameStream(epoch, behind);
     const placed =
-      (await this.#settle(append, behind, deadline, true)) ??
-      (await this.#place(sent, deadline, timeoutMs, NO_ANSWER));
+      (await this.#settle(append, behind, limit, true)) ??
+      (await this.#place(sent, limit, NO_ANSWER));
     if ("version" in placed) return placed;
     const note = `commit ${append.commitId} was not stored and never will be`;
     throw new VersionConflictError(append.actor, append.expectedVersion, placed.head.version, note);
@@ -189,44 +182,32 @@ export class Appender {
    *
    * @param sentBefore what became of it where it was sent already
    */
-  async #place(
-    sent: Sent,
-    deadline: number,
-    timeoutMs: number,
-    sentBefore?: PublishOutcome,
-  ): Promise<Stored | Lost> {
+  async #place(sent: Sent, limit: TimeLimit, sentBefore?: PublishOutcome): Promise<Stored | Lost> {
     const { append, behind: head } = sent;
     let inDoubt = false;
     for (let attempt = 1; ; attempt++) {
       const known = attempt === 1 ? sentBefore : undefined;
-      const outcome = known ?? (await this.#send(sent, deadline, timeoutMs, inDoubt));
+      const outcome = known ?? (await this.#send(sent, limit, inDoubt));
       if (outcome.kind === "stored") {
-        if (outcome.duplicate) return await this.#readDuplicate(append, outcome.sequence, deadline);
+        if (outcome.duplicate) return await this.#readDuplicate(append, outcome.sequence, limit);
         return this.#take(sent, outcome.sequence);
       }
       if (outcome.kind === "unknown") inDoubt = true;
       else if (!inDoubt) throwIfFinal(outcome, `append to ${append.actor.type}/${append.actor.id}`);
-      await this.#placement.pause(outcome, attempt, deadline);
-      const settled = await this.#settle(append, head, deadline, inDoubt);
+      await this.#placement.pause(outcome, attempt, limit);
+      const settled = await this.#settle(append, head, limit, inDoubt);
       if (settled !== undefined) return settled;
       this.#placement.tellRetry(attempt, outcome);
     }
   }
 
-  async #send(
-    sent: Sent,
-    deadline: number,
-    timeoutMs: number,
-    inDoubt: boolean,
-  ): Promise<PublishOutcome> {
-    const leftMs = deadline - performance.now();
-    if (leftMs <= 0 || !(this.#placement.ready || (await this.#placement.whenReady(leftMs)))) {
-      throw inDoubt
-        ? unknownOutcome(sent, timeoutMs)
-        : this.#placement.notStored("append", timeoutMs);
+  async #send(sent: Sent, limit: TimeLimit, inDoubt: boolean): Promise<PublishOutcome> {
+    if (!(await this.#placement.whenReady(limit))) {
+      throw inDoubt ? unknownAppend(sent, limit) : notStored(this.#context, "append", limit);
     }
     this.#placement.assertSameStream(sent.epoch, sent.behind);
     if (!inDoubt) sent.append.signal?.throwIfAborted();
+    const leftMs = limit.deadline - performance.now();
     return this.#publish(sent, Math.min(this.#context.limits.ackTimeoutMs, leftMs));
   }
 
@@ -243,14 +224,13 @@ export class Appender {
   async #settle(
     append: PreparedAppend,
     head: Head,
-    deadline: number,
+    limit: TimeLimit,
     inDoubt: boolean,
   ): Promise<Stored | Lost | undefined> {
-    if (!(await this.#placement.whenReady(deadline - performance.now()))) return undefined;
-    const bounds = { timeoutMs: Math.max(1, deadline - performance.now()) };
+    if (!(await this.#placement.whenReady(limit))) return undefined;
     try {
-      const look = await this.#heads.look(append.subject, bounds);
-      return await this.#judge(append, head, look, inDoubt, bounds);
+      const look = await this.#heads.look(append.subject, limit);
+      return await this.#judge(append, head, look, inDoubt, limit);
     } catch (error) {
       if (inDoubt && isPassing(error)) return undefined;
       throw error;
@@ -266,9 +246,9 @@ export class Appender {
     head: Head,
     look: HeadLook,
     inDoubt: boolean,
-    bounds: ReadBounds,
+    limit: TimeLimit,
   ): Promise<Stored | Lost | undefined> {
-    const found = await this.#placement.at(append, head, look.commit, inDoubt, bounds);
+    const found = await this.#placement.at(append, head, look.commit, inDoubt, limit);
     if (found === "free") return undefined;
     if (found === "gone" || found.commitId !== append.commitId) return { head: look.head };
     if (!inDoubt) return recognise(append, found);
@@ -276,8 +256,8 @@ export class Appender {
   }
 
   /** The actor is not where it was expected: either this very append has been there before, or it is a conflict. */
-  async #refuse(append: PreparedAppend, head: Head, bounds: ReadBounds): Promise<Stored> {
-    const earlier = await this.#placement.earlier(append, head, bounds);
+  async #refuse(append: PreparedAppend, head: Head, limit: TimeLimit): Promise<Stored> {
+    const earlier = await this.#placement.earlier(append, head, limit);
     if (earlier !== undefined) return recognise(append, earlier);
     this.#placement.tellConflict(append, head.version);
     throw new VersionConflictError(append.actor, append.expectedVersion, head.version);
@@ -287,10 +267,9 @@ export class Appender {
   async #readDuplicate(
     append: PreparedAppend,
     sequence: number,
-    deadline: number,
+    limit: TimeLimit,
   ): Promise<Stored> {
-    const bounds = { timeoutMs: Math.max(1, deadline - performance.now()) };
-    const commit = await this.#placement.bySequence(append.subject, sequence, bounds);
+    const commit = await this.#placement.bySequence(append.subject, sequence, limit);
     if (commit?.commitId === append.commitId) return recognise(append, commit);
     throw new CommitIdReusedError(append.actor, append.commitId, sequence);
   }
@@ -311,12 +290,13 @@ export class Appender {
   }
 }
 
-function unknownOutcome(sent: Sent, timeoutMs: number): AppendOutcomeUnknownError {
+/** The error of an append of which no proof was found in time. */
+export function unknownAppend(sent: Sent, limit: TimeLimit): AppendOutcomeUnknownError {
   const { append, behind } = sent;
   const error = new AppendOutcomeUnknownError(
     [placeOf(append, behind)],
     append.commitId,
-    timeoutMs,
+    limit.timeoutMs,
   );
   unresolved.set(error, sent);
   return error;

@@ -6,8 +6,6 @@ import {
   VersionConflictError,
 } from "../errors.ts";
 import { backoffMs, sleep } from "../internal/backoff.ts";
-import { Slots } from "../internal/slots.ts";
-import type { ReadBounds } from "../nats/direct.ts";
 import { publishBatchAcked } from "../nats/publish.ts";
 import { headOf, type StoredCommit } from "./commit.ts";
 import type { StoreContext } from "./context.ts";
@@ -17,11 +15,13 @@ import {
   isPassing,
   isPinned,
   looksForItself,
+  notStored,
   type Placement,
   placeOf,
   RACE,
   recognise,
   type Stored,
+  type TimeLimit,
   throwIfFinal,
 } from "./placement.ts";
 import type { Head } from "./version-cache.ts";
@@ -46,8 +46,6 @@ type Placed =
 
 /** Messages in one atomic batch (nats-server's default of `max_msgs` for batches, ADR-50). */
 export const MAX_BATCH_ACTORS = 1000;
-/** The server takes 50 open batches a stream from all its clients; a process keeps well below. */
-const MAX_BATCHES_IN_FLIGHT = 8;
 
 const unresolved = new WeakMap<AppendOutcomeUnknownError, UnresolvedBatch>();
 
@@ -56,12 +54,11 @@ export function unresolvedBatch(error: AppendOutcomeUnknownError): UnresolvedBat
   return unresolved.get(error);
 }
 
-/** Appends to several actors at once, all or nothing; the caller holds all their mutexes and a slot. */
+/** Appends to several actors at once, all or nothing; the caller holds their turn. */
 export class BatchAppender {
   readonly #context: StoreContext;
   readonly #heads: Heads;
   readonly #placement: Placement;
-  readonly #slots = new Slots(MAX_BATCHES_IN_FLIGHT);
   readonly #nextId: () => string;
 
   /** @param nextId gives ids that no other batch has */
@@ -74,75 +71,46 @@ export class BatchAppender {
 
   async append(
     appends: readonly PreparedAppend[],
-    timeoutMs: number,
+    limit: TimeLimit,
     commitId: string,
   ): Promise<readonly Stored[]> {
-    if (!this.#slots.tryTake()) await this.#slots.take();
-    try {
-      return await this.#append(appends, performance.now() + timeoutMs, timeoutMs, commitId);
-    } finally {
-      this.#slots.release();
-    }
-  }
-
-  /** Finishes a batch of unknown outcome, as `Appender.resolve` does for one actor. */
-  async resolve(sent: UnresolvedBatch, timeoutMs: number): Promise<readonly Stored[]> {
-    const { members, commitId, epoch } = sent;
-    const deadline = performance.now() + timeoutMs;
-    if (!(await this.#placement.whenReady(timeoutMs))) throw unknownOutcome(sent, timeoutMs);
-    for (const { head } of members) this.#placement.assertSameStream(epoch, head);
-    const placed =
-      (await this.#settle(members, deadline, true)) ??
-      (await this.#place(sent, deadline, timeoutMs, true));
-    if (placed.kind === "stored") return placed.results;
-    const [taken = members[0]] = moved(members, placed.members);
-    if (taken === undefined) throw new TypeError("an appendAll has at least one actor");
-    const { append, head } = taken;
-    const note = `appendAll ${commitId} was not stored and never will be`;
-    throw new VersionConflictError(append.actor, append.expectedVersion, head.version, note);
-  }
-
-  async #append(
-    appends: readonly PreparedAppend[],
-    deadline: number,
-    timeoutMs: number,
-    commitId: string,
-  ): Promise<readonly Stored[]> {
-    const bounds = { timeoutMs };
-    if (!(await this.#placement.whenReady(timeoutMs))) {
-      throw this.#placement.notStored("appendAll", timeoutMs);
+    if (!(await this.#placement.whenReady(limit))) {
+      throw notStored(this.#context, "appendAll", limit);
     }
     const { epoch } = this.#context.guard;
     let members = await this.#each(appends, async ({ subject }) => {
-      const known = this.#heads.cached(subject) ?? (await this.#heads.known(subject, bounds));
-      return known ?? (await this.#heads.look(subject, bounds)).head;
+      const known = this.#heads.cached(subject) ?? (await this.#heads.known(subject, limit));
+      return known ?? (await this.#heads.look(subject, limit)).head;
     });
     const searched = appends.every(looksForItself) ? appends[0] : undefined;
     for (let conflicts = 0; ; ) {
       if (members.some(isUnmet)) {
         members = await this.#each(appends, async ({ subject }) => {
-          return (await this.#heads.look(subject, bounds)).head;
+          return (await this.#heads.look(subject, limit)).head;
         });
       }
       if (searched !== undefined) {
         // Behind the head that the search began at nothing is missed: the expectation is on that very head.
-        const { commit, head } = await this.#heads.look(searched.subject, bounds);
-        const earlier = await this.#placement.recent(searched, commit, bounds);
+        const { commit, head } = await this.#heads.look(searched.subject, limit);
+        const earlier = await this.#placement.recent(searched, commit, limit);
         if (earlier !== undefined) {
-          return resultsOf(await this.#whole(appends, earlier, 0, bounds), true);
+          return resultsOf(await this.#whole(appends, earlier, 0, limit), true);
         }
         members = members.with(0, { append: searched, head });
       }
-      if (members.some(isUnmet)) return await this.#refuse(members, members, bounds);
-      const placed = await this.#place({ members, epoch, commitId }, deadline, timeoutMs, false);
+      if (members.some(isUnmet)) return await this.#refuse(members, members, limit);
+      const placed = await this.#place({ members, epoch, commitId }, limit, false);
       if (placed.kind === "stored") return placed.results;
       const taken = moved(members, placed.members);
       if (taken.some(({ append }) => append.expectedVersion !== "any")) {
-        return await this.#refuse(placed.members, taken, bounds);
+        return await this.#refuse(placed.members, taken, limit);
       }
       for (const { append, head } of taken) this.#placement.tellConflict(append, head.version);
       conflicts++;
-      if (conflicts > this.#context.limits.maxConflictRetries || performance.now() > deadline) {
+      if (
+        conflicts > this.#context.limits.maxConflictRetries ||
+        performance.now() > limit.deadline
+      ) {
         const [loser = members[0]] = taken;
         if (loser !== undefined) throw new TooManyConflictsError(loser.append.actor, conflicts);
       }
@@ -152,21 +120,29 @@ export class BatchAppender {
     }
   }
 
+  /** Finishes a batch of unknown outcome, as `Appender.resolve` does for one actor. */
+  async resolve(sent: UnresolvedBatch, limit: TimeLimit): Promise<readonly Stored[]> {
+    const { members, commitId, epoch } = sent;
+    if (!(await this.#placement.whenReady(limit))) throw unknownBatch(sent, limit);
+    for (const { head } of members) this.#placement.assertSameStream(epoch, head);
+    const placed =
+      (await this.#settle(members, limit, true)) ?? (await this.#place(sent, limit, true));
+    if (placed.kind === "stored") return placed.results;
+    const [taken = members[0]] = moved(members, placed.members);
+    if (taken === undefined) throw new TypeError("an appendAll has at least one actor");
+    const { append, head } = taken;
+    const note = `appendAll ${commitId} was not stored and never will be`;
+    throw new VersionConflictError(append.actor, append.expectedVersion, head.version, note);
+  }
+
   /** Sends the batch until it is stored or a place is taken. */
-  async #place(
-    sent: UnresolvedBatch,
-    deadline: number,
-    timeoutMs: number,
-    alreadySent: boolean,
-  ): Promise<Placed> {
+  async #place(sent: UnresolvedBatch, limit: TimeLimit, alreadySent: boolean): Promise<Placed> {
     const { connection, limits } = this.#context;
     const { members, epoch, commitId } = sent;
     let inDoubt = alreadySent;
     for (let attempt = 1; ; attempt++) {
-      if (!(await this.#placement.whenReady(deadline - performance.now()))) {
-        throw inDoubt
-          ? unknownOutcome(sent, timeoutMs)
-          : this.#placement.notStored("appendAll", timeoutMs);
+      if (!(await this.#placement.whenReady(limit))) {
+        throw inDoubt ? unknownBatch(sent, limit) : notStored(this.#context, "appendAll", limit);
       }
       for (const { append, head } of members) {
         this.#placement.assertSameStream(epoch, head);
@@ -174,13 +150,13 @@ export class BatchAppender {
       }
       // A batch id is good for one attempt: leftovers of a lost one must not mix with the next.
       const messages = this.#messages(members, this.#nextId());
-      const waitMs = Math.min(limits.ackTimeoutMs, deadline - performance.now());
+      const waitMs = Math.min(limits.ackTimeoutMs, limit.deadline - performance.now());
       const outcome = await publishBatchAcked(connection.requests, messages, waitMs);
       if (outcome.kind === "stored") return this.#take(sent, messages, outcome.sequence);
       if (outcome.kind === "unknown") inDoubt = true;
       else if (!inDoubt) throwIfFinal(outcome, `appendAll ${commitId}`);
-      await this.#placement.pause(outcome, attempt, deadline);
-      const settled = await this.#settle(members, deadline, inDoubt);
+      await this.#placement.pause(outcome, attempt, limit);
+      const settled = await this.#settle(members, limit, inDoubt);
       if (settled !== undefined) return settled;
       this.#placement.tellRetry(attempt, outcome);
     }
@@ -188,13 +164,12 @@ export class BatchAppender {
 
   async #settle(
     members: readonly Member[],
-    deadline: number,
+    limit: TimeLimit,
     inDoubt: boolean,
   ): Promise<Placed | undefined> {
-    if (!(await this.#placement.whenReady(deadline - performance.now()))) return undefined;
+    if (!(await this.#placement.whenReady(limit))) return undefined;
     try {
-      const timeoutMs = Math.max(1, deadline - performance.now());
-      return await this.#judge(members, inDoubt, { timeoutMs });
+      return await this.#judge(members, inDoubt, limit);
     } catch (error) {
       if (inDoubt && isPassing(error)) return undefined;
       throw error;
@@ -208,21 +183,21 @@ export class BatchAppender {
   async #judge(
     members: readonly Member[],
     inDoubt: boolean,
-    bounds: ReadBounds,
+    limit: TimeLimit,
   ): Promise<Placed | undefined> {
     const { cache } = this.#context;
     const { epoch } = cache;
     const looks = await Promise.all(
       members.map(async ({ append, head }) => {
-        const look = await this.#heads.look(append.subject, bounds);
-        const found = await this.#placement.at(append, head, look.commit, inDoubt, bounds);
+        const look = await this.#heads.look(append.subject, limit);
+        const found = await this.#placement.at(append, head, look.commit, inDoubt, limit);
         return { append, head: look.head, found };
       }),
     );
     for (const [at, { append, found }] of looks.entries()) {
       if (typeof found === "string" || found.commitId !== append.commitId) continue;
       const appends = members.map((member) => member.append);
-      const commits = await this.#whole(appends, found, at, bounds);
+      const commits = await this.#whole(appends, found, at, limit);
       // Actors that were looked at before the batch landed have moved since.
       for (const commit of commits) cache.advance(commit.message.subject, headOf(commit), epoch);
       return { kind: "stored", results: resultsOf(commits, !inDoubt) };
@@ -241,12 +216,12 @@ export class BatchAppender {
     appends: readonly PreparedAppend[],
     found: StoredCommit,
     at: number,
-    bounds: ReadBounds,
+    limit: TimeLimit,
   ): Promise<readonly StoredCommit[]> {
     const first = found.message.sequence - at;
     const commits = await Promise.all(
       appends.map(async ({ subject }, n) =>
-        n === at ? found : await this.#placement.bySequence(subject, first + n, bounds),
+        n === at ? found : await this.#placement.bySequence(subject, first + n, limit),
       ),
     );
     return appends.map((append, n) => {
@@ -264,14 +239,14 @@ export class BatchAppender {
   async #refuse(
     members: readonly Member[],
     culprits: readonly Member[],
-    bounds: ReadBounds,
+    limit: TimeLimit,
   ): Promise<readonly Stored[]> {
     const at = members.findIndex(({ append }) => isPinned(append));
     const pinned = members[at];
-    const earlier = pinned && (await this.#placement.earlier(pinned.append, pinned.head, bounds));
+    const earlier = pinned && (await this.#placement.earlier(pinned.append, pinned.head, limit));
     if (earlier !== undefined) {
       const appends = members.map(({ append }) => append);
-      return resultsOf(await this.#whole(appends, earlier, at, bounds), true);
+      return resultsOf(await this.#whole(appends, earlier, at, limit), true);
     }
     const culprit =
       culprits.find(isUnmet) ?? culprits.find(({ append }) => append.expectedVersion !== "any");
@@ -322,10 +297,11 @@ export class BatchAppender {
   }
 }
 
-function unknownOutcome(sent: UnresolvedBatch, timeoutMs: number): AppendOutcomeUnknownError {
+/** The error of a batch of which no proof was found in time. */
+export function unknownBatch(sent: UnresolvedBatch, limit: TimeLimit): AppendOutcomeUnknownError {
   const [first, ...rest] = sent.members.map(({ append, head }) => placeOf(append, head));
   if (first === undefined) throw new TypeError("an appendAll has at least one actor");
-  const error = new AppendOutcomeUnknownError([first, ...rest], sent.commitId, timeoutMs);
+  const error = new AppendOutcomeUnknownError([first, ...rest], sent.commitId, limit.timeoutMs);
   unresolved.set(error, sent);
   return error;
 }

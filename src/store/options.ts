@@ -36,7 +36,7 @@ export interface StoreOptions<Events extends EventMap = EventMap> {
   readonly maxQueuedAppends?: number | undefined;
   /** Races that an append with `"any"` may lose before `TooManyConflictsError`. @default 50 */
   readonly maxConflictRetries?: number | undefined;
-  /** How long an append may take, its repetitions included. @default 10000 */
+  /** How long an append may take, waiting for its turn, reads and repetitions included. @default 10000 */
   readonly appendTimeoutMs?: number | undefined;
   /** How long to wait for one ack before the append is looked for and sent again. @default 2000 */
   readonly ackTimeoutMs?: number | undefined;

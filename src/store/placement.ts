@@ -29,6 +29,12 @@ export interface Stored {
   readonly replayed: boolean;
 }
 
+/** How long an append may take, its reads included; `timeoutMs` is what the caller gave, for errors. */
+export interface TimeLimit extends ReadBounds {
+  /** By `performance.now()`. */
+  readonly deadline: number;
+}
+
 /** What stands right behind a head: nothing yet, another history altogether, or a commit. */
 export type AtPlace = "free" | "gone" | StoredCommit;
 
@@ -135,18 +141,17 @@ export class Placement {
     return connection.connected && guard.checking === undefined;
   }
 
-  /** Whether something may be sent, now or within `leftMs`. */
-  async whenReady(leftMs: number): Promise<boolean> {
+  /** Whether something may be sent, now or in time. */
+  async whenReady({ deadline }: TimeLimit): Promise<boolean> {
     const { connection, guard, stream } = this.#context;
-    const deadline = performance.now() + leftMs;
     try {
-      while (!this.ready) {
-        const waitMs = deadline - performance.now();
-        if (waitMs <= 0) return false;
-        if (!connection.connected) await connection.whenConnected(waitMs);
-        else if (guard.checking !== undefined) await settled(guard.checking, stream, waitMs);
+      for (;;) {
+        const leftMs = deadline - performance.now();
+        if (leftMs <= 0) return false;
+        if (!connection.connected) await connection.whenConnected(leftMs);
+        else if (guard.checking !== undefined) await settled(guard.checking, stream, leftMs);
+        else return true;
       }
-      return leftMs > 0;
     } catch (error) {
       if (isPassing(error)) return false;
       throw error;
@@ -169,22 +174,11 @@ export class Placement {
   }
 
   /** Waits as the outcome demands before anything is sent again; an unknown one is looked into at once. */
-  async pause(outcome: PublishOutcome, attempt: number, deadline: number): Promise<void> {
+  async pause(outcome: PublishOutcome, attempt: number, { deadline }: TimeLimit): Promise<void> {
     if (outcome.kind === "unknown") return;
     if (attempt === 1 && isConflict(outcome)) return;
     const leftMs = Math.max(0, deadline - performance.now());
     await sleep(Math.min(backoffMs(BUSY, attempt), leftMs));
-  }
-
-  /** The error at the deadline of an append of which nothing can have been stored. */
-  notStored(what: string, timeoutMs: number): Error {
-    const { connection, stream } = this.#context;
-    if (connection.closed) return new ClosedError("the connection");
-    return connection.connected
-      ? new JetStreamUnavailableError(
-          `stream ${stream} took no ${what} within ${timeoutMs} ms; nothing was stored`,
-        )
-      : new ConnectionFailedError(`disconnected for ${timeoutMs} ms; nothing was stored`);
   }
 
   tellConflict({ subject, expectedVersion }: PreparedAppend, actualVersion: number): void {
@@ -214,6 +208,20 @@ export function recognise(append: PreparedAppend, found: StoredCommit): Stored {
     throw new CommitIdReusedError(append.actor, append.commitId, found.message.sequence);
   }
   return { version: found.version, position: found.message.sequence, replayed: true };
+}
+
+/** The error at the deadline of an append of which nothing can have been stored. */
+export function notStored(
+  { connection, stream }: StoreContext,
+  what: string,
+  { timeoutMs }: TimeLimit,
+): Error {
+  if (connection.closed) return new ClosedError("the connection");
+  return connection.connected
+    ? new JetStreamUnavailableError(
+        `stream ${stream} took no ${what} within ${timeoutMs} ms; nothing was stored`,
+      )
+    : new ConnectionFailedError(`disconnected for ${timeoutMs} ms; nothing was stored`);
 }
 
 /** Whether the version that the append expects says where an earlier call would have stored it. */

@@ -3,6 +3,13 @@ import { deferred, type Deferred } from "../internal/deferred.ts";
 import { KeyedMutex } from "../internal/keyed-mutex.ts";
 import { Slots } from "../internal/slots.ts";
 
+/** The server takes 50 open batches a stream from all its clients; a process keeps well below. */
+const MAX_BATCHES_IN_FLIGHT = 8;
+/** How often those who wait are compared with the clock: one timer for all. */
+const SWEEP_MS = 25;
+/** What a wait rejects with that its deadline ended: the caller knows what to say. */
+export const LATE: unique symbol = Symbol("late");
+
 /**
  * Who may append when: one at a time for each actor, in the order of asking, and a bounded number at once. Locks are
  * taken before the slot, so that those who wait for an actor do not keep others from the server.
@@ -10,11 +17,13 @@ import { Slots } from "../internal/slots.ts";
 export class Turns {
   readonly mutex: KeyedMutex = new KeyedMutex();
   readonly #slots: Slots;
+  readonly #batchSlots = new Slots(MAX_BATCHES_IN_FLIGHT);
   readonly #maxWaiting: number;
   #held = 0;
   #waiting = 0;
   #closed = false;
   #idle: Deferred<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(maxInFlight: number, maxWaiting: number) {
     this.#slots = new Slots(maxInFlight);
@@ -38,46 +47,40 @@ export class Turns {
   }
 
   /**
-   * Waits for a turn with several actors. To keep two of them from waiting for each other, all callers name their
-   * actors in one order.
+   * Waits for a turn with one actor.
    *
-   * @throws {OverloadedError} if too many wait already, {ClosedError}, the signal's reason
+   * @param deadline by `performance.now()`
+   * @throws {OverloadedError} if too many wait already, {ClosedError}, the signal's reason, {@link LATE}
    */
-  async take(subjects: readonly string[], signal: AbortSignal | undefined): Promise<void> {
-    if (this.#closed) throw new ClosedError("the store");
-    if (this.#waiting >= this.#maxWaiting) {
-      throw new OverloadedError("maxQueuedAppends", this.#maxWaiting);
-    }
-    this.#waiting++;
-    let locked = 0;
-    try {
-      for (const subject of subjects) {
-        if (!this.mutex.tryLock(subject)) await this.mutex.lock(subject, signal);
-        locked++;
-      }
-      if (!this.#slots.tryTake()) await this.#slots.take(signal);
-      if (signal?.aborted === true) this.#slots.release();
-      signal?.throwIfAborted();
-      this.#held++;
-    } catch (error) {
-      for (const subject of subjects.slice(0, locked)) this.mutex.unlock(subject);
-      throw error;
-    } finally {
-      this.#waiting--;
-      this.#tellIdle();
-    }
+  take(subject: string, signal: AbortSignal | undefined, deadline: number): Promise<void> {
+    return this.#take([subject], undefined, signal, deadline);
   }
 
-  /** Gives a turn back. */
-  release(subjects: readonly string[]): void {
-    for (const subject of subjects.slice(1)) this.mutex.unlock(subject);
-    for (const subject of subjects.slice(0, 1)) this.releaseOne(subject);
+  /**
+   * The same for a batch with several actors. To keep two of them from waiting for each other, all callers name their
+   * actors in one order.
+   */
+  takeAll(
+    subjects: readonly string[],
+    signal: AbortSignal | undefined,
+    deadline: number,
+  ): Promise<void> {
+    return this.#take(subjects, this.#batchSlots, signal, deadline);
   }
 
   /** Gives the turn with one actor back. */
-  releaseOne(subject: string): void {
+  release(subject: string): void {
     this.#slots.release();
     this.mutex.unlock(subject);
+    this.#held--;
+    this.#tellIdle();
+  }
+
+  /** Gives the turn of a batch back. */
+  releaseAll(subjects: readonly string[]): void {
+    this.#batchSlots.release();
+    this.#slots.release();
+    for (const subject of subjects) this.mutex.unlock(subject);
     this.#held--;
     this.#tellIdle();
   }
@@ -88,6 +91,55 @@ export class Turns {
     if (this.size === 0) return;
     this.#idle ??= deferred();
     await this.#idle.promise;
+  }
+
+  async #take(
+    subjects: readonly string[],
+    batchSlots: Slots | undefined,
+    signal: AbortSignal | undefined,
+    deadline: number,
+  ): Promise<void> {
+    if (this.#closed) throw new ClosedError("the store");
+    if (this.#waiting >= this.#maxWaiting) {
+      throw new OverloadedError("maxQueuedAppends", this.#maxWaiting);
+    }
+    this.#waiting++;
+    this.#timer ??= setInterval(() => this.#sweep(), SWEEP_MS);
+    let locked = 0;
+    let inBatch = false;
+    let hasSlot = false;
+    try {
+      for (const subject of subjects) {
+        if (!this.mutex.tryLock(subject)) await this.mutex.lock(subject, signal, deadline);
+        locked++;
+      }
+      if (batchSlots?.tryTake() === false) await batchSlots.take(signal, deadline);
+      inBatch = true;
+      if (!this.#slots.tryTake()) await this.#slots.take(signal, deadline);
+      hasSlot = true;
+      signal?.throwIfAborted();
+      this.#held++;
+    } catch (error) {
+      if (hasSlot) this.#slots.release();
+      if (inBatch) batchSlots?.release();
+      for (const subject of subjects.slice(0, locked)) this.mutex.unlock(subject);
+      throw error;
+    } finally {
+      this.#waiting--;
+      this.#tellIdle();
+    }
+  }
+
+  #sweep(): void {
+    if (this.#waiting === 0) {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+      return;
+    }
+    const now = performance.now();
+    this.mutex.dismissLate(now, LATE);
+    this.#slots.dismissLate(now, LATE);
+    this.#batchSlots.dismissLate(now, LATE);
   }
 
   #tellIdle(): void {

@@ -5,8 +5,13 @@ import {
 } from "../errors.ts";
 import { abortable } from "../internal/abort.ts";
 import { uniqueIds } from "../internal/unique-ids.ts";
-import { type Appender, unresolvedAppend } from "./appender.ts";
-import { type BatchAppender, MAX_BATCH_ACTORS, unresolvedBatch } from "./batch-appender.ts";
+import { type Appender, unknownAppend, unresolvedAppend } from "./appender.ts";
+import {
+  type BatchAppender,
+  MAX_BATCH_ACTORS,
+  unknownBatch,
+  unresolvedBatch,
+} from "./batch-appender.ts";
 import { validateCommitId } from "./commit-id.ts";
 import type { StoreContext } from "./context.ts";
 import { formatCursor } from "./cursor.ts";
@@ -21,8 +26,9 @@ import {
   validateExpectedVersion,
 } from "./outgoing.ts";
 import { encodeBody, type EventInput } from "./payload.ts";
-import type { Stored } from "./placement.ts";
+import { notStored, type Stored, type TimeLimit } from "./placement.ts";
 import { type Actor, actorSubject, validateActor } from "./subject.ts";
+import { LATE } from "./turns.ts";
 
 /** What an append (or appendAll) says beside its events. */
 export interface CommitOptions {
@@ -42,7 +48,7 @@ export interface CommitOptions {
   readonly metadata?: Metadata | undefined;
   /** NATS headers of the message, such as `traceparent`; neither `Nats-*` nor `Annal-*`. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** How long it may take, repetitions included. @default the store's `appendTimeoutMs` */
+  /** How long it may take, waiting for its turn and repetitions included. @default the store's `appendTimeoutMs` */
   readonly timeoutMs?: number | undefined;
   /** Rejects with its reason when aborted; what was sent by then may be stored all the same. */
   readonly signal?: AbortSignal | undefined;
@@ -104,6 +110,7 @@ export class Writer<Events extends EventMap> {
     events: readonly AnyEvent[],
     options: AppendOptions,
   ): Promise<AppendResult> {
+    const calledAt = performance.now();
     validateActor(actor);
     const { signal } = validOptions(options);
     signal?.throwIfAborted();
@@ -111,27 +118,38 @@ export class Writer<Events extends EventMap> {
     const valid = checked instanceof Promise ? await checked : checked;
     const commitId = this.#commitId(options.commitId);
     const append = this.#prepare(actor, valid, options.expectedVersion, commitId, options);
-    const timeoutMs = this.#timeoutMs(options.timeoutMs);
+    const limit = this.#limit(calledAt, options.timeoutMs);
     const { turns } = this.#context;
     const { subject } = append;
-    if (!turns.tryTake(subject)) await turns.take([subject], signal);
-    if (signal === undefined && !channels.append.hasSubscribers) {
+    if (!turns.tryTake(subject)) {
       try {
-        return resultOf(append, await this.#appender.append(append, timeoutMs));
-      } finally {
-        turns.releaseOne(subject);
+        await turns.take(subject, signal, limit.deadline);
+      } catch (error) {
+        throw error === LATE
+          ? notStored(this.#context, "append (it waited for its turn)", limit)
+          : error;
       }
     }
-    const stored = await this.#finish([subject], signal, this.#tell([append], commitId), () =>
-      this.#appender.append(append, timeoutMs),
+    if (signal === undefined && !channels.append.hasSubscribers) {
+      try {
+        return resultOf(append, await this.#appender.append(append, limit));
+      } finally {
+        turns.release(subject);
+      }
+    }
+    const work = this.#inTurn(
+      () => this.#appender.append(append, limit),
+      () => turns.release(subject),
+      this.#tell([append], commitId),
     );
-    return resultOf(append, stored);
+    return resultOf(append, await abortable(work, signal));
   }
 
   async appendAll(
     entries: readonly AppendEntryInput[],
     options: CommitOptions,
   ): Promise<readonly AppendResult[]> {
+    const calledAt = performance.now();
     const { signal } = options;
     signal?.throwIfAborted();
     const commitId = this.#commitId(options.commitId);
@@ -140,15 +158,20 @@ export class Writer<Events extends EventMap> {
       throw new InvalidArgumentError("commitId", expected, commitId);
     }
     const appends = await this.#prepareAll(entries, commitId, options);
-    const timeoutMs = this.#timeoutMs(options.timeoutMs);
+    const limit = this.#limit(calledAt, options.timeoutMs);
     // Locks are taken in one order, so that two appendAll can never wait for each other.
     const sorted = appends.toSorted((a, b) => compare(a.subject, b.subject));
     const numbered = sorted.map((append, at) => ({ ...append, commitId: `${commitId}/${at}` }));
     const subjects = numbered.map(({ subject }) => subject);
-    await this.#context.turns.take(subjects, signal);
-    const stored = await this.#finish(subjects, signal, this.#tell(numbered, commitId), () =>
-      this.#batches.append(numbered, timeoutMs, commitId),
+    const { turns } = this.#context;
+    const turn = turns.takeAll(subjects, signal, limit.deadline);
+    await inTime(turn, () => notStored(this.#context, "appendAll (it waited for its turn)", limit));
+    const work = this.#inTurn(
+      () => this.#batches.append(numbered, limit, commitId),
+      () => turns.releaseAll(subjects),
+      this.#tell(numbered, commitId),
     );
+    const stored = await abortable(work, signal);
     const results = new Map(numbered.map((append, at) => [append.subject, { append, at }]));
     return appends.map(({ subject }) => {
       const found = results.get(subject);
@@ -165,23 +188,31 @@ export class Writer<Events extends EventMap> {
   ): Promise<readonly AppendResult[]> {
     const { signal } = options;
     signal?.throwIfAborted();
-    const timeoutMs = this.#timeoutMs(options.timeoutMs);
+    const limit = this.#limit(performance.now(), options.timeoutMs);
+    const { turns } = this.#context;
     const single = unresolvedAppend(error);
     const batch = unresolvedBatch(error);
     if (single !== undefined) {
       const { append } = single;
-      const stored = await this.#inTurn([append.subject], signal, () =>
-        this.#appender.resolve(single, timeoutMs),
+      const turn = turns.take(append.subject, signal, limit.deadline);
+      await inTime(turn, () => unknownAppend(single, limit));
+      const work = this.#inTurn(
+        () => this.#appender.resolve(single, limit),
+        () => turns.release(append.subject),
       );
-      return [resultOf(append, stored)];
+      return [resultOf(append, await abortable(work, signal))];
     }
     if (batch === undefined) {
       throw new InvalidArgumentError("error", "an AppendOutcomeUnknownError of this store", error);
     }
     const subjects = batch.members.map(({ append }) => append.subject);
-    const stored = await this.#inTurn(subjects, signal, () =>
-      this.#batches.resolve(batch, timeoutMs),
+    const turn = turns.takeAll(subjects, signal, limit.deadline);
+    await inTime(turn, () => unknownBatch(batch, limit));
+    const work = this.#inTurn(
+      () => this.#batches.resolve(batch, limit),
+      () => turns.releaseAll(subjects),
     );
+    const stored = await abortable(work, signal);
     return batch.members.flatMap(({ append }, at) => {
       const result = stored[at];
       return result === undefined ? [] : [resultOf(append, result)];
@@ -252,39 +283,20 @@ export class Writer<Events extends EventMap> {
     return given;
   }
 
-  #timeoutMs(given: number | undefined): number {
-    return given === undefined
-      ? this.#context.limits.appendTimeoutMs
-      : count("timeoutMs", given, 1);
-  }
-
-  async #inTurn<T extends Stored | readonly Stored[]>(
-    subjects: readonly string[],
-    signal: AbortSignal | undefined,
-    work: () => Promise<T>,
-  ): Promise<T> {
-    await this.#context.turns.take(subjects, signal);
-    return await this.#finish(subjects, signal, undefined, work);
+  #limit(calledAt: number, given: number | undefined): TimeLimit {
+    const timeoutMs =
+      given === undefined ? this.#context.limits.appendTimeoutMs : count("timeoutMs", given, 1);
+    return { timeoutMs, deadline: calledAt + timeoutMs };
   }
 
   /**
-   * Runs `work` in the turn that was taken, and gives it back. When `signal` aborts, the caller is let go, but the work
-   * goes on to its end in its turn, because what was sent cannot be called back.
+   * Runs `work` in the turn that was taken, and gives it back. When its caller is let go by a signal, it goes on to its
+   * end in its turn all the same, because what was sent cannot be called back.
    */
-  #finish<T extends Stored | readonly Stored[]>(
-    subjects: readonly string[],
-    signal: AbortSignal | undefined,
-    tell: Tell | undefined,
+  async #inTurn<T extends Stored | readonly Stored[]>(
     work: () => Promise<T>,
-  ): Promise<T> {
-    const done = this.#released(subjects, tell, work);
-    return signal === undefined ? done : abortable(done, signal);
-  }
-
-  async #released<T extends Stored | readonly Stored[]>(
-    subjects: readonly string[],
-    tell: Tell | undefined,
-    work: () => Promise<T>,
+    release: () => void,
+    tell?: Tell,
   ): Promise<T> {
     try {
       const stored = await work();
@@ -294,7 +306,7 @@ export class Writer<Events extends EventMap> {
       tell?.(undefined, error);
       throw error;
     } finally {
-      this.#context.turns.release(subjects);
+      release();
     }
   }
 
@@ -309,6 +321,15 @@ export class Writer<Events extends EventMap> {
       const position = [stored ?? []].flat().at(-1)?.position;
       channels.append.publish({ stream, subjects, commitId, events, durationMs, position, error });
     };
+  }
+}
+
+/** Waits for a turn; `late` makes the error where the deadline came first. */
+async function inTime(turn: Promise<void>, late: () => Error): Promise<void> {
+  try {
+    await turn;
+  } catch (error) {
+    throw error === LATE ? late() : error;
   }
 }
 

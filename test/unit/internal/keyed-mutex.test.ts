@@ -58,4 +58,19 @@ describe("KeyedMutex", () => {
     expect(mutex.size).toBe(0);
     expect(mutex.tryLock("a")).toBe(true);
   });
+
+  it("turns away whoever's deadline has come, whatever the key", async () => {
+    const mutex = new KeyedMutex();
+    const reason = new Error("late");
+    await Promise.all([mutex.lock("a"), mutex.lock("b")]);
+    const late = [mutex.lock("a", undefined, 10), mutex.lock("b", undefined, 5)];
+    const behind = mutex.lock("a", undefined, 11);
+    mutex.dismissLate(10, reason);
+    for (const wait of late) await expect(wait).rejects.toBe(reason);
+    mutex.unlock("a");
+    await behind;
+    mutex.unlock("a");
+    mutex.unlock("b");
+    expect(mutex.size).toBe(0);
+  });
 });

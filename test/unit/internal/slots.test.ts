@@ -39,4 +39,18 @@ describe("Slots", () => {
     expect(slots.taken).toBe(0);
     expect(slots.tryTake()).toBe(true);
   });
+
+  it("do not get lost with those whose deadline came", async () => {
+    const slots = new Slots(1);
+    await slots.take();
+    const late = slots.take(undefined, 10);
+    const behind = slots.take(undefined, 11);
+    slots.dismissLate(10, new Error("late"));
+    await expect(late).rejects.toThrow("late");
+    expect(slots.waiting).toBe(1);
+    slots.release();
+    await behind;
+    slots.release();
+    expect(slots.taken).toBe(0);
+  });
 });

@@ -76,12 +76,29 @@ describe("WaitingLine", () => {
     expect(called).toEqual([...Array.from({ length: 500 }, (_, n) => n), -1]);
   });
 
-  it("turns everybody away at once, and serves those who come afterwards", async () => {
+  it("turns away whoever's deadline has come, and nobody else", async () => {
     const line = new WaitingLine();
-    const reason = new Error("closed");
+    const reason = new Error("late");
+    const { signal } = new AbortController();
+    const late = [line.wait(undefined, 10), line.wait(signal, 20)];
+    const { called, waits } = waiters(line, 1);
+    const later = line.wait(undefined, 20.1);
+    line.dismissLate(20, reason);
+    for (const wait of late) await expect(wait).rejects.toBe(reason);
+    expect(line.length).toBe(2);
+    expect(line.callNext()).toBe(true);
+    await Promise.all(waits);
+    expect(called).toEqual([0]);
+    expect([line.callNext(), line.callNext()]).toEqual([true, false]);
+    await later;
+  });
+
+  it("serves those who come after all were turned away", async () => {
+    const line = new WaitingLine();
+    const reason = new Error("late");
     const controller = new AbortController();
-    const waits = [line.wait(), line.wait(controller.signal)];
-    line.dismiss(reason);
+    const waits = [line.wait(undefined, 1), line.wait(controller.signal, 2)];
+    line.dismissLate(3, reason);
     for (const wait of waits) await expect(wait).rejects.toBe(reason);
     expect(line.length).toBe(0);
     const next = line.wait();
