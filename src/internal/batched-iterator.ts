@@ -14,6 +14,8 @@ export class BatchedIterator<T> implements AsyncIterableIterator<T> {
   readonly #source: BatchSource<T>;
   #batch: readonly T[] = [];
   #at = 0;
+  /** Counts the calls of {@link drop}: what the source gave before one is not handed out after it. */
+  #drops = 0;
   /** The call that was made last, while it is being served. */
   #last: Promise<IteratorResult<T, undefined>> | undefined;
   #closing: Promise<void> | undefined;
@@ -49,6 +51,12 @@ export class BatchedIterator<T> implements AsyncIterableIterator<T> {
     return { done: true, value: undefined };
   }
 
+  /** Forgets the values at hand: the next call asks the source, which says how it goes on, or why it does not. */
+  drop(): void {
+    this.#drops++;
+    this.#batch = [];
+  }
+
   /** Keeps the call in line until it is served, so that a later one cannot overtake it. */
   #inLine(call: Promise<IteratorResult<T, undefined>>): Promise<IteratorResult<T, undefined>> {
     const served = (): void => {
@@ -72,8 +80,10 @@ export class BatchedIterator<T> implements AsyncIterableIterator<T> {
   async #load(): Promise<IteratorResult<T, undefined>> {
     try {
       for (;;) {
+        const drops = this.#drops;
         const batch = await this.#source.next();
         if (batch === undefined || this.#closing !== undefined) break;
+        if (drops !== this.#drops) continue;
         const [value] = batch;
         if (value === undefined) continue;
         this.#batch = batch;

@@ -67,6 +67,16 @@ export class FeedBuffer {
     return chunk.messages;
   }
 
+  /** Forgets what no reader took. */
+  dropWaiting(): void {
+    const inHand = this.#inHand;
+    this.clear();
+    if (inHand === undefined) return;
+    this.#inHand = inHand;
+    this.#messages = inHand.messages.length;
+    this.#bytes = inHand.bytes;
+  }
+
   clear(): void {
     this.#chunks.length = 0;
     this.#filling = { messages: [], bytes: 0 };

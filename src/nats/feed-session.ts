@@ -83,8 +83,13 @@ export class FeedSession {
     this.#end = (how) => end.resolve(how);
   }
 
+  /** Whether its consumer stands. */
+  get open(): boolean {
+    return this.#ready && !this.#over;
+  }
+
   /** Creates the consumer and starts to pull; rejects where that fails. */
-  async open(start: FeedStart, timeoutMs: number): Promise<CreatedConsumer> {
+  async start(start: FeedStart, timeoutMs: number): Promise<CreatedConsumer> {
     this.#subscription = this.#connection.nc.subscribe(`${this.#inbox}.*`, {
       callback: (error, message) => this.#receive(error, message),
     });

@@ -41,6 +41,11 @@ export interface FeedOptions {
   readonly onCaughtUp?: (() => void) | undefined;
   /** Called when the feed lost its consumer and goes on with another; must not throw. */
   readonly onRecreate?: ((reason: string) => void) | undefined;
+  /**
+   * Called when a consumer was created, the first one or another, before anything that it delivers is handed out; must
+   * not throw. Whoever compares the stream with what is known since then has compared the stream that it reads.
+   */
+  readonly onConsumer?: (() => void) | undefined;
 }
 
 const defaultMaxMessages = 5_000;
@@ -58,8 +63,9 @@ const notFoundUntilBelieved = 5;
 
 /**
  * Messages of a stream in order, without holes or repetitions, for as long as the connection lives. Losing its
- * consumer (the server restarts, its leader changes, somebody deletes it, heartbeats fail) it goes on behind the
- * last message with another one.
+ * consumer (the server restarts, its leader changes, somebody deletes it, heartbeats fail) it goes on with another one,
+ * behind the last message that it handed out: what it held besides is fetched anew, because the stream that it was
+ * fetched from may be gone.
  *
  * @example
  * const feed = new Feed(connection, { stream: "BANK", start: { sequence: 1 } });
@@ -77,8 +83,9 @@ export class Feed {
   #session: FeedSession | undefined;
   #start: FeedStart;
   #opened = false;
-  #lastSequence = 0;
-  /** Matching messages behind the last that arrived. */
+  /** The last message that was handed out. */
+  #lastTaken = 0;
+  /** Matching messages behind the last that arrived; undefined while no consumer says so. */
   #pending: number | undefined;
   #caughtUpReported = false;
   #waiter: Deferred<void> | undefined;
@@ -118,6 +125,11 @@ export class Feed {
     return this.#pending === undefined ? undefined : this.#pending + this.#buffer.waiting;
   }
 
+  /** Whether it has a consumer now. */
+  get reading(): boolean {
+    return this.#session?.open === true;
+  }
+
   /** True while all that the server showed was handed out and it had nothing more. */
   get caughtUp(): boolean {
     return this.pending === 0;
@@ -139,7 +151,10 @@ export class Feed {
     for (;;) {
       const batch = this.#buffer.take();
       this.#session?.pull();
-      if (batch !== undefined) return batch;
+      if (batch !== undefined) {
+        this.#lastTaken = batch.at(-1)?.sequence ?? this.#lastTaken;
+        return batch;
+      }
       if (this.#failure !== undefined) throw this.#failure.error;
       if (this.#closed) return undefined;
       if (this.#reportCaughtUp()) continue;
@@ -169,7 +184,7 @@ export class Feed {
       const startedAt = performance.now();
       let reason: string;
       try {
-        this.#onCreated(await session.open(this.#startOfNext(), this.#timeoutMs(attempt)));
+        this.#onCreated(await session.start(this.#startOfNext(), this.#timeoutMs(attempt)));
         notFound = 0;
         session.pull();
         const end = await session.ended;
@@ -200,7 +215,7 @@ export class Feed {
   }
 
   #startOfNext(): FeedStart {
-    return this.#lastSequence > 0 ? { sequence: this.#lastSequence + 1 } : this.#start;
+    return this.#lastTaken > 0 ? { sequence: this.#lastTaken + 1 } : this.#start;
   }
 
   /** A cluster that has just lost a server may give the consumer to that one, which never answers: ask again soon. */
@@ -218,6 +233,8 @@ export class Feed {
   async #retire(session: FeedSession, reason: string): Promise<void> {
     this.#session = undefined;
     session.end({ reason });
+    this.#buffer.dropWaiting();
+    this.#pending = undefined;
     const removed = session.remove();
     if (this.#closed) await removed;
   }
@@ -225,15 +242,15 @@ export class Feed {
   #onCreated(created: CreatedConsumer): void {
     this.#opened = true;
     // Once resolved, "new" and a time must not be resolved anew: what was stored in between would be lost.
-    if (created.startSequence !== undefined && this.#lastSequence === 0) {
+    if (created.startSequence !== undefined && this.#lastTaken === 0) {
       this.#start = { sequence: created.startSequence };
     }
     this.#pending = created.pending;
+    this.#options.onConsumer?.();
     this.#wake();
   }
 
   #onMessage(message: ConsumerMessage): void {
-    this.#lastSequence = message.sequence;
     this.#pending = message.pending;
     this.#caughtUpReported = false;
     if (this.#waiter !== undefined) this.#wake();

@@ -119,4 +119,23 @@ describe("BatchedIterator", () => {
     const { iterator } = source();
     expect(iterator[Symbol.asyncIterator]()).toBe(iterator);
   });
+
+  it("forgets what is at hand when told so, and asks the source how it goes on", async () => {
+    const { iterator, state } = source([1, 2, 3], [4], undefined);
+    expect(await iterator.next()).toEqual({ done: false, value: 1 });
+    iterator.drop();
+    expect(await all(iterator)).toEqual([4]);
+    expect(state.closed).toBe(1);
+  });
+
+  it("forgets also what is on its way when told so", async () => {
+    const { iterator, asked } = source();
+    const call = iterator.next();
+    asked[0]?.resolve([1, 2]);
+    iterator.drop();
+    await new Promise(setImmediate);
+    expect(asked).toHaveLength(2);
+    asked[1]?.resolve([3]);
+    expect(await call).toEqual({ done: false, value: 3 });
+  });
 });

@@ -62,4 +62,14 @@ describe("FeedBuffer", () => {
     expect([buffer.messages, buffer.bytes, buffer.waiting]).toEqual([0, 0, 0]);
     expect(buffer.take()).toBeUndefined();
   });
+
+  it("keeps nothing but what the reader holds when it drops what waits", () => {
+    const buffer = filled(9);
+    buffer.take();
+    buffer.dropWaiting();
+    expect([buffer.messages, buffer.bytes, buffer.waiting]).toEqual([4, 40, 0]);
+    buffer.push(message(20), 10);
+    buffer.release();
+    expect(buffer.take()?.map(({ sequence }) => sequence)).toEqual([20]);
+  });
 });
