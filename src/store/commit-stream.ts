@@ -1,16 +1,17 @@
-import { StreamRolledBackError } from "../errors.ts";
+import { type Backoff, backoffMs, sleep } from "../internal/backoff.ts";
 import type { ReadBounds } from "../nats/direct.ts";
 import { Feed, type FeedStart } from "../nats/feed.ts";
 import type { ConsumerMessage, StoredMessage } from "../nats/stored-message.ts";
 import { readCommit } from "./commit.ts";
 import type { StoreContext } from "./context.ts";
+import { Continuity } from "./continuity.ts";
 import { parseCursor } from "./cursor.ts";
 import { channels } from "./diagnostics.ts";
 import type { Cursor } from "./event.ts";
 
 /** Which commits of the stream, from where. */
 export interface StreamSelection {
-  /** Subjects, or patterns of subjects, to read; they must not overlap. */
+  /** Subjects, or patterns of subjects that do not overlap, to read; at least one. */
   readonly filters: readonly string[];
   /** Go on behind this; excludes `since`. */
   readonly after?: Cursor | "now" | undefined;
@@ -29,27 +30,41 @@ interface Start {
 }
 
 const BEGINNING: Start = { at: { sequence: 1 }, position: 0, taken: 0 };
+/** Waits between looks whether what is missing still stands in the stream. */
+const MISSING: Backoff = { firstMs: 50, maxMs: 2_000 };
 
 /**
  * Commits of the stream in order, in batches, up to a position or for ever. A cursor is compared with the commit id
- * that stands at its position before anything is read.
+ * that stands at its position before anything is read, and nothing is handed out of a stream that may be another one
+ * than the one that was read so far.
  */
 export class CommitStream {
   readonly #context: StoreContext;
   readonly #selection: StreamSelection;
   readonly #bounds: ReadBounds;
+  readonly #continuity: Continuity;
   #start: Start = BEGINNING;
   #feed: Feed | undefined;
   #target = 0;
   #last = 0;
   #caughtUp = false;
   #endsAtTarget = false;
+  /** Whether the reader has come back for more. */
+  #waiting = false;
+  /** Whether the leader is being asked for what is missing. */
+  #asking = false;
+  /** Why nothing more may be handed out. */
+  #cut: { readonly error: unknown } | undefined;
+  #closed = false;
   #onCaughtUp: (() => void) | undefined;
+  #onCut: (() => void) | undefined;
 
   constructor(context: StoreContext, selection: StreamSelection) {
     this.#context = context;
     this.#selection = selection;
     this.#bounds = { timeoutMs: context.limits.readTimeoutMs, signal: selection.signal };
+    this.#continuity = new Continuity(context, (error) => this.#cutOff(error));
+    selection.signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
 
   /** Position of the last commit handed out. */
@@ -57,14 +72,14 @@ export class CommitStream {
     return this.#last;
   }
 
-  /** Matching commits behind those that were handed out; undefined while the server has not told. */
-  get pending(): number | undefined {
-    return this.#feed?.pending;
-  }
-
   /** Position of the last matching commit when the reader started; 0 for none. */
   get target(): number {
     return this.#target;
+  }
+
+  /** Matching commits behind those that were handed out, as far as the server told; undefined before that. */
+  get pending(): number | undefined {
+    return this.#feed?.pending;
   }
 
   /** Whether everything that stood in the stream when it started has been handed out. */
@@ -73,36 +88,60 @@ export class CommitStream {
   }
 
   /**
-   * Finds the start and the end.
+   * Finds the start and the end. Whatever comes of it, {@link close} must be called.
    *
    * @param onCaughtUp called once, when everything that stood in the stream at the start was handed out
+   * @param onCut called once, when the stream was rolled back or the signal aborted: what was handed out and not used
+   * yet must not be used any more, and {@link next} says why
    * @throws {StreamRolledBackError} if another commit stands at the cursor
    */
-  async open(onCaughtUp: () => void): Promise<void> {
+  async open(onCaughtUp: () => void, onCut?: () => void): Promise<void> {
     this.#onCaughtUp = onCaughtUp;
+    this.#onCut = onCut;
+    const { filters, since, signal } = this.#selection;
+    signal?.throwIfAborted();
     this.#start = await this.#findStart();
-    const { filters, since } = this.#selection;
     const last = await leaderLast(this.#context, filters, this.#bounds);
+    this.throwIfCut();
     const tooOld = since !== undefined && (last?.timestampMs ?? 0) < since.getTime();
     this.#target = tooOld ? 0 : (last?.sequence ?? 0);
     this.#last = this.#start.position;
     this.#checkTarget();
   }
 
-  /** Messages of the next commits; undefined when closed. */
+  /**
+   * Messages of the next commits; undefined when closed.
+   *
+   * @throws {StreamRolledBackError} the stream is not the one any more that was read so far; the signal's reason
+   */
   async next(): Promise<readonly ConsumerMessage[] | undefined> {
+    this.throwIfCut();
+    if (this.#closed) return undefined;
     this.#feed ??= this.#openFeed();
+    this.#waiting = true;
     this.#checkTarget();
     const messages = await this.#feed.next();
+    if (this.#continuity.inDoubt) await this.#continuity.settled();
+    this.#waiting = false;
+    this.throwIfCut();
     const last = messages?.at(-1);
-    if (last !== undefined) this.#last = last.sequence;
+    if (last === undefined || this.#closed) return undefined;
+    this.#last = last.sequence;
+    this.#continuity.remember(last);
     return messages;
   }
 
   /** The same, but closed by itself once everything up to the target was handed out. */
   async nextUntilCaughtUp(): Promise<readonly ConsumerMessage[] | undefined> {
+    this.throwIfCut();
+    if (this.#caughtUp) return undefined;
     this.#endsAtTarget = true;
     return this.next();
+  }
+
+  /** Throws why nothing may be used any more, if that is so: see {@link open}. */
+  throwIfCut(): void {
+    if (this.#cut !== undefined) throw this.#cut.error;
   }
 
   /** How many events of the commit at a position the cursor says were taken. */
@@ -110,58 +149,91 @@ export class CommitStream {
     return position === this.#start.position + 1 ? this.#start.taken : 0;
   }
 
+  /** Safe to call again. */
   async close(): Promise<void> {
+    this.#closed = true;
+    this.#selection.signal?.removeEventListener("abort", this.#onAbort);
+    this.#continuity.end();
     await this.#feed?.close();
   }
 
   #openFeed(): Feed {
-    const { connection, stream, prefix, apiPrefix, inboxPrefix, limits } = this.#context;
-    const { filters, signal, maxBufferedCommits } = this.#selection;
-    const all = filters.length === 1 && filters[0] === `${prefix}.>` && this.#context.ownsStream;
+    const { connection, stream, prefix, apiPrefix, inboxPrefix, limits, guard } = this.#context;
+    const { filters, maxBufferedCommits } = this.#selection;
+    const isAll = filters.length === 1 && filters[0] === `${prefix}.>`;
     return new Feed(connection, {
       stream,
       apiPrefix,
       inboxPrefix,
-      filterSubjects: all ? [] : filters,
+      filterSubjects: isAll && this.#context.ownsStream ? [] : filters,
       start: this.#start.at,
       maxMessages: maxBufferedCommits ?? limits.readBufferCommits,
       maxBytes: limits.readWindowBytes,
-      signal,
       onCaughtUp: () => this.#onFeedCaughtUp(),
-      onRecreate: (reason) => this.#tell(reason),
+      onConsumer: () => this.#continuity.onConsumer(),
+      onRecreate: (reason) => {
+        this.#tell(reason);
+        guard.suspect();
+      },
     });
   }
 
   async #findStart(): Promise<Start> {
     const { after, since } = this.#selection;
-    const { direct, stream, prefix } = this.#context;
+    const { direct, prefix } = this.#context;
     if (since !== undefined) return { at: { time: since }, position: 0, taken: 0 };
     if (after === undefined) return BEGINNING;
     if (after === "now") {
       const last = await direct.leaderLastBySubject(`${prefix}.>`, this.#bounds);
+      if (last !== undefined) this.#continuity.remember(last);
       return startBehind(last?.sequence ?? 0);
     }
-    const { position, taken, commitId } = parseCursor(after, "after");
+    const cursor = parseCursor(after, "after");
+    const { position, taken } = cursor;
     const message =
       (await direct.bySequence(position, this.#bounds)) ??
       (await direct.leaderBySequence(position, this.#bounds));
-    const commit = message === undefined ? undefined : readCommit(message, prefix);
-    if (commit?.commitId !== commitId) {
-      throw new StreamRolledBackError(stream, position, commitId, commit?.commitId);
-    }
+    const commit = readCommit(this.#continuity.begin(cursor, message), prefix);
     return taken >= commit.payload.events.length
       ? startBehind(position)
       : { at: { sequence: position }, position: position - 1, taken };
   }
 
   #onFeedCaughtUp(): void {
-    // A replica that lags shows nothing more although there is more. Without replicas, nothing more is nothing more:
-    // also where what stood at the target was purged meanwhile.
-    if (!this.#context.replicated()) this.#reachTarget();
+    if (this.#caughtUp || this.#asking) return;
+    if (!this.#context.replicated() && !this.#continuity.inDoubt) this.#reachTarget();
+    else void this.#askForTarget();
+  }
+
+  /** Asks until nothing is missing: what stood at the target may be purged, or stand on other replicas alone so far. */
+  async #askForTarget(): Promise<void> {
+    const { ended } = this.#continuity;
+    this.#asking = true;
+    for (let attempt = 1; !ended.aborted && !this.#caughtUp; attempt++) {
+      try {
+        await this.#continuity.settled();
+        if (await this.#isAllTaken()) this.#reachTarget();
+      } catch {
+        // The leader could not be asked: it is asked again.
+      }
+      if (!this.#caughtUp) await sleep(backoffMs(MISSING, attempt), ended).catch(() => {});
+    }
+    this.#asking = false;
+  }
+
+  /**
+   * Whether the reader took all that there is. A replica that lags shows nothing more although there is more. Without
+   * replicas, nothing more is nothing more.
+   */
+  async #isAllTaken(): Promise<boolean> {
+    if (!this.#waiting || this.#feed?.caughtUp !== true) return false;
+    if (!this.#context.replicated()) return true;
+    const last = await leaderLast(this.#context, this.#selection.filters, this.#bounds);
+    return this.#waiting && (last?.sequence ?? 0) <= this.#last;
   }
 
   #reachTarget(): void {
-    if (this.#caughtUp) return;
+    if (this.#caughtUp || this.#cut !== undefined) return;
     this.#caughtUp = true;
     this.#onCaughtUp?.();
     if (this.#endsAtTarget) void this.#feed?.close();
@@ -171,23 +243,35 @@ export class CommitStream {
     if (this.#target <= this.#last) this.#reachTarget();
   }
 
+  readonly #onAbort = (): void => this.#cutOff(this.#selection.signal?.reason);
+
+  #cutOff(error: unknown): void {
+    if (this.#cut !== undefined || this.#closed) return;
+    this.#cut = { error };
+    this.#continuity.end();
+    this.#onCut?.();
+    void this.#feed?.close();
+  }
+
   #tell(reason: string): void {
     if (!channels.reconnect.hasSubscribers) return;
     channels.reconnect.publish({ stream: this.#context.stream, what: "reader_recreated", reason });
   }
 }
 
-/** The last of the commits that match, by the leader; undefined where there is none. */
+/** The last message of subjects, or patterns of them, by the leader. */
 export async function leaderLast(
   { direct }: StoreContext,
   filters: readonly string[],
   bounds: ReadBounds,
 ): Promise<StoredMessage | undefined> {
-  const lasts = await Promise.all(
+  const found = await Promise.all(
     filters.map((filter) => direct.leaderLastBySubject(filter, bounds)),
   );
   let last: StoredMessage | undefined;
-  for (const one of lasts) if ((one?.sequence ?? 0) > (last?.sequence ?? 0)) last = one;
+  for (const message of found) {
+    if (message !== undefined && message.sequence > (last?.sequence ?? 0)) last = message;
+  }
   return last;
 }
 

@@ -1,12 +1,14 @@
 import { InvalidArgumentError } from "../errors.ts";
 import type { StoredCommit } from "./commit.ts";
 import type { StreamSelection } from "./commit-stream.ts";
+import type { Interpret } from "./commit-values.ts";
 import type { StoreContext } from "./context.ts";
 import type { Commit, Cursor, EventMap, RecordedEvent } from "./event.ts";
 import type { Interpreter } from "./interpreter.ts";
 import { count } from "./options.ts";
+import { StreamRead } from "./stream-read.ts";
 import { type Actor, actorSubject, validateActorType } from "./subject.ts";
-import { readStream, StreamSubscription, type Subscription } from "./subscription.ts";
+import { StreamSubscription, type Subscription } from "./subscription.ts";
 
 /** Whose events to read. */
 interface StreamFilter<Type extends string> {
@@ -40,6 +42,7 @@ export class StreamReader<Events extends EventMap> {
   readonly #context: StoreContext;
   readonly #interpreter: Interpreter<Events>;
   readonly #subscriptions = new Set<Subscription<unknown>>();
+  readonly #reads = new Set<StreamRead<unknown>>();
 
   constructor(context: StoreContext, interpreter: Interpreter<Events>) {
     this.#context = context;
@@ -47,11 +50,11 @@ export class StreamReader<Events extends EventMap> {
   }
 
   events(options: StreamReadOptions): AsyncIterableIterator<RecordedEvent<Events>> {
-    return readStream(this.#context, this.#selection(options), this.#toEvents, limitOf(options));
+    return this.#read(options, this.#toEvents);
   }
 
   commits(options: StreamReadOptions): AsyncIterableIterator<Commit<Events>> {
-    return readStream(this.#context, this.#selection(options), this.#toCommits, limitOf(options));
+    return this.#read(options, this.#toCommits);
   }
 
   subscribe(options: SubscribeOptions): Subscription<RecordedEvent<Events>> {
@@ -66,9 +69,10 @@ export class StreamReader<Events extends EventMap> {
     );
   }
 
-  /** Ends all subscriptions. */
+  /** Ends all subscriptions, and makes the reads that are not at their end fail with `ClosedError`. */
   async close(): Promise<void> {
-    await Promise.all([...this.#subscriptions].map((subscription) => subscription.close()));
+    const running = [...this.#subscriptions, ...this.#reads];
+    await Promise.all(running.map((each) => each.close()));
   }
 
   readonly #toEvents = (
@@ -89,6 +93,12 @@ export class StreamReader<Events extends EventMap> {
       ? whole.then((interpreted) => [withoutTaken(interpreted, taken)])
       : [withoutTaken(whole, taken)];
   };
+
+  #read<T>(options: StreamReadOptions, interpret: Interpret<T>): AsyncIterableIterator<T> {
+    const selection = this.#selection(options);
+    const limit = limitOf(options);
+    return new StreamRead(this.#context, selection, interpret, limit, this.#reads).values;
+  }
 
   #kept<T>(subscription: StreamSubscription<T>): StreamSubscription<T> {
     this.#subscriptions.add(subscription);

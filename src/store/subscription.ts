@@ -1,16 +1,10 @@
-import { ClosedError, StreamRolledBackError } from "../errors.ts";
+import { ClosedError } from "../errors.ts";
 import { BatchedIterator } from "../internal/batched-iterator.ts";
 import { deferred } from "../internal/deferred.ts";
-import { headOf, readCommit, type StoredCommit } from "./commit.ts";
+import { headOf, type StoredCommit } from "./commit.ts";
 import { CommitStream, type StreamSelection } from "./commit-stream.ts";
+import { CommitValues, type Interpret } from "./commit-values.ts";
 import type { StoreContext } from "./context.ts";
-import { channels } from "./diagnostics.ts";
-
-/** What a reader of the stream makes of each commit. */
-export type Interpret<T> = (
-  commit: StoredCommit,
-  taken: number,
-) => readonly T[] | Promise<readonly T[]>;
 
 /**
  * Catches up, then follows what is appended: for as long as it is iterated, across reconnects, without holes or
@@ -29,7 +23,7 @@ export interface Subscription<T> extends AsyncIterable<T> {
   readonly caughtUp: Promise<void>;
   /** Whether that is so already. */
   readonly live: boolean;
-  /** Ends the iteration; safe to call again. */
+  /** Ends the iteration: nothing is handed out any more. Safe to call again; all calls end together. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -38,44 +32,38 @@ export interface Subscription<T> extends AsyncIterable<T> {
 export class StreamSubscription<T> implements Subscription<T> {
   readonly #context: StoreContext;
   readonly #stream: CommitStream;
-  readonly #interpret: Interpret<T>;
+  readonly #made: CommitValues<T>;
   readonly #caughtUp = deferred();
   readonly #iterator: BatchedIterator<T>;
   readonly #opened: Promise<void>;
-  readonly #onRollback: () => void;
   readonly #ended = deferred();
-  #lastCommitId = "";
-  #rolledBack = false;
-  #failure: { readonly error: unknown } | undefined;
-  #closed = false;
+  readonly #epochs: { readonly guard: number; readonly cache: number };
+  #closing: Promise<void> | undefined;
 
   constructor(context: StoreContext, selection: StreamSelection, interpret: Interpret<T>) {
     this.#context = context;
-    this.#interpret = interpret;
+    this.#epochs = { guard: context.guard.epoch, cache: context.cache.epoch };
     this.#stream = new CommitStream(context, selection);
-    this.#onRollback = () => {
-      this.#rolledBack = true;
-      void this.#stream.close();
-    };
-    context.rollbackListeners.add(this.#onRollback);
-    this.#caughtUp.promise.catch(() => {});
-    this.#opened = this.#stream.open(() => this.#caughtUp.resolve());
-    this.#opened.catch((error: unknown) => this.#caughtUp.reject(error));
+    this.#made = new CommitValues(context, this.#stream, interpret, (commit) =>
+      this.#tellCache(commit),
+    );
     this.#iterator = new BatchedIterator({
-      next: () =>
-        this.nextBatch().catch((error: unknown) => {
-          this.#caughtUp.reject(error);
-          throw error;
-        }),
+      next: () => this.nextBatch(),
       close: () => this.close(),
     });
+    this.#caughtUp.promise.catch(() => {});
+    this.#opened = this.#stream.open(
+      () => this.#caughtUp.resolve(),
+      () => this.#iterator.drop(),
+    );
+    this.#opened.catch((error: unknown) => this.#caughtUp.reject(error));
   }
 
   get caughtUp(): Promise<void> {
     return this.#caughtUp.promise;
   }
 
-  /** Resolves when it is closed. */
+  /** Resolves when it is closed, and all that belonged to it is released. */
   get ended(): Promise<void> {
     return this.#ended.promise;
   }
@@ -88,52 +76,58 @@ export class StreamSubscription<T> implements Subscription<T> {
     return this.#iterator;
   }
 
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#context.rollbackListeners.delete(this.#onRollback);
-    this.#ended.resolve();
-    await this.#opened.catch(() => {});
-    await this.#stream.close();
-    this.#caughtUp.reject(new ClosedError("the subscription"));
+  /** Position of the last matching commit when it began; known once the first batch is there. */
+  get target(): number {
+    return this.#stream.target;
+  }
+
+  /** Matching commits behind those that were handed out, as far as the server told; undefined before that. */
+  get pending(): number | undefined {
+    return this.#stream.pending;
+  }
+
+  /**
+   * The values of the next commits, none or more; undefined when it is closed. For readers that take batches instead of
+   * iterating, one call at a time: coming back for more says that those before are dealt with.
+   */
+  async nextBatch(): Promise<readonly T[] | undefined> {
+    try {
+      return await this.#next();
+    } catch (error) {
+      this.#caughtUp.reject(error);
+      throw error;
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  /** Position of the last matching commit when it began; known once the first batch is there. */
-  get target(): number {
-    return this.#stream.target;
-  }
-
-  /** Matching commits of the stream behind those of the last batch; undefined while the server has not told. */
-  get pending(): number | undefined {
-    return this.#stream.pending;
-  }
-
-  /** What the next chunk of commits gives, none or more; undefined once closed. For readers that do not iterate. */
-  async nextBatch(): Promise<readonly T[] | undefined> {
-    await this.#opened;
-    if (this.#closed) return undefined;
-    if (this.#failure !== undefined) throw this.#failure.error;
-    const messages = await this.#stream.next();
-    if (this.#rolledBack) throw this.#rollbackError();
-    if (messages === undefined || this.#closed) return undefined;
-    const values: T[] = [];
+  async #close(): Promise<void> {
+    this.#iterator.drop();
     try {
-      for (const message of messages) {
-        const commit = readCommit(message, this.#context.prefix);
-        this.#tellCache(commit);
-        const made = this.#interpret(commit, this.#stream.takenAt(message.sequence));
-        for (const value of made instanceof Promise ? await made : made) values.push(value);
-        this.#lastCommitId = commit.commitId;
-      }
-    } catch (error) {
-      // What stands before the commit that cannot be read is handed out first.
-      if (values.length === 0) throw error;
-      this.#failure = { error };
+      await this.#opened.catch(() => {});
+      await this.#stream.close();
+    } finally {
+      this.#caughtUp.reject(new ClosedError("the subscription"));
+      this.#ended.resolve();
     }
+  }
+
+  async #next(): Promise<readonly T[] | undefined> {
+    await this.#opened;
+    if (this.#closing !== undefined) return undefined;
+    this.#stream.throwIfCut();
+    this.#made.throwIfFailed();
+    const messages = await this.#stream.next();
+    if (messages === undefined || this.#closing !== undefined) return undefined;
+    const values = await this.#made.of(messages);
+    this.#stream.throwIfCut();
     return values;
   }
 
@@ -141,71 +135,14 @@ export class StreamSubscription<T> implements Subscription<T> {
   #tellCache(commit: StoredCommit): void {
     const { cache, guard } = this.#context;
     const { subject, sequence } = commit.message;
-    if (cache.off || this.#rolledBack) return;
-    guard.saw(sequence, commit.commitId);
+    if (cache.off) return;
+    guard.saw(sequence, commit.commitId, this.#epochs.guard);
     if (this.live) {
-      cache.advance(subject, headOf(commit), cache.epoch);
+      cache.advance(subject, headOf(commit), this.#epochs.cache);
       return;
     }
+    if (cache.epoch !== this.#epochs.cache) return;
     const known = cache.peek(subject);
     if (known !== undefined && known.sequence < sequence) cache.refresh(subject, headOf(commit));
   }
-
-  #rollbackError(): StreamRolledBackError {
-    const { stream } = this.#context;
-    const { position } = this.#stream;
-    return new StreamRolledBackError(stream, position, this.#lastCommitId || "none", undefined);
-  }
-}
-
-/** Reads the stream from a place to its end as it was at the start. */
-export function readStream<T>(
-  context: StoreContext,
-  selection: StreamSelection,
-  interpret: Interpret<T>,
-  limit: number,
-): BatchedIterator<T> {
-  const startedAt = performance.now();
-  let opened: Promise<CommitStream> | undefined;
-  let left = limit;
-  let commits = 0;
-  let failure: { readonly error: unknown } | undefined;
-  const open = async (): Promise<CommitStream> => {
-    const stream = new CommitStream(context, selection);
-    await stream.open(() => {});
-    return stream;
-  };
-  return new BatchedIterator<T>({
-    next: async () => {
-      opened ??= open();
-      const stream = await opened;
-      if (left <= 0) return undefined;
-      if (failure !== undefined) throw failure.error;
-      const messages = stream.caughtUp ? undefined : await stream.nextUntilCaughtUp();
-      if (messages === undefined) return undefined;
-      const values: T[] = [];
-      try {
-        for (const message of messages) {
-          if (message.sequence > stream.target || values.length >= left) break;
-          const commit = readCommit(message, context.prefix);
-          const made = interpret(commit, stream.takenAt(message.sequence));
-          for (const value of made instanceof Promise ? await made : made) values.push(value);
-          commits++;
-        }
-      } catch (error) {
-        if (values.length === 0) throw error;
-        failure = { error };
-      }
-      if (values.length > left) values.length = left;
-      left -= values.length;
-      return values;
-    },
-    close: async () => {
-      const stream = await opened?.catch(() => undefined);
-      await stream?.close();
-      if (!channels.read.hasSubscribers) return;
-      const durationMs = performance.now() - startedAt;
-      channels.read.publish({ stream: context.stream, subject: undefined, commits, durationMs });
-    },
-  });
 }
