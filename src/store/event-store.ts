@@ -145,6 +145,8 @@ export class EventStore<Events extends EventMap = EventMap> {
    *
    * @throws {VersionConflictError} the actor is not where it was expected
    * @throws {AppendOutcomeUnknownError} no proof in time; see {@link resolve}
+   * @throws {JetStreamUnavailableError}, {ConnectionFailedError}, {ReadTimeoutError} no turn or no answer in time, and
+   * nothing was sent that could be stored
    * @throws {CommitIdReusedError}, {AppendTooLargeError}, {UnserialisableValueError}, {SchemaValidationError},
    * {InvalidArgumentError}, {OverloadedError}, {StreamRolledBackError}, {ClosedError}
    */
@@ -183,7 +185,11 @@ export class EventStore<Events extends EventMap = EventMap> {
     return this.#writer.resolve(error, options);
   }
 
-  /** The events of one actor, as they stand when the iteration starts; checked to be dense in version. */
+  /**
+   * The events of one actor, as they stand when the iteration starts; checked to be dense in version. What this store has
+   * appended to the actor is among them, also on a replicated stream, where what others have just appended may not be yet:
+   * see {@link latestVersion} and {@link waitFor}.
+   */
   read<Type extends ActorType<Events>>(
     actor: Actor<Type>,
     options: ReadOptions = {},

@@ -152,9 +152,11 @@ export class HistoryReader {
   async #head(subject: string, bounds: ReadBounds): Promise<StoredCommit | undefined> {
     const { cache, direct, guard, prefix, replicated } = this.#context;
     const { epoch } = cache;
-    let message = await direct.lastBySubject(subject, bounds);
+    const unsure = replicated() && cache.hasForgotten && cache.peek(subject) === undefined;
+    let message = unsure ? undefined : await direct.lastBySubject(subject, bounds);
     const known = cache.peek(subject)?.sequence ?? 0;
-    if ((message?.sequence ?? 0) < known && replicated()) {
+    // A replica may lag behind what was seen here; of an actor that is no longer cached nobody can tell.
+    if (unsure || ((message?.sequence ?? 0) < known && replicated())) {
       message = await direct.leaderLastBySubject(subject, bounds);
     }
     if (message === undefined) return undefined;

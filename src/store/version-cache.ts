@@ -26,6 +26,7 @@ export class VersionCache {
   #heads: LruMap<string, Head>;
   /** Heads from before the last {@link distrust}. */
   #suspects: LruMap<string, Head>;
+  #hasForgotten = false;
   #epoch = 0;
 
   /** @param maxActors 0 turns the cache off */
@@ -41,6 +42,11 @@ export class VersionCache {
 
   get size(): number {
     return this.#heads.size;
+  }
+
+  /** Whether an actor that it does not hold may be one that it has held. */
+  get hasForgotten(): boolean {
+    return this.off || this.#hasForgotten;
   }
 
   /** Counts the calls of {@link distrust}: take it before asking, and hand it in with the answer. */
@@ -107,6 +113,7 @@ export class VersionCache {
   }
 
   forget(subject: string): void {
+    this.#hasForgotten = true;
     this.#heads.delete(subject);
   }
 
@@ -118,6 +125,7 @@ export class VersionCache {
 
   /** Nothing may be used any more before it has been compared with the stream. */
   suspectAll(): void {
+    this.#hasForgotten ||= this.size > 0;
     for (const [subject, head] of this.#heads.entries()) this.#suspects.set(subject, head);
     this.#heads = new LruMap(this.#heads.capacity);
   }
@@ -127,6 +135,8 @@ export class VersionCache {
     if (this.#suspects.size > 0) this.#suspects.delete(subject);
     if (head.sequence === 0) this.#heads.delete(subject);
     else this.#heads.set(subject, head);
+    // The next one pushes another out.
+    if (this.#heads.size === this.#heads.capacity) this.#hasForgotten = true;
   }
 }
 

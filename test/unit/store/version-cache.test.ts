@@ -135,3 +135,35 @@ describe("the bound", () => {
     expect(new VersionCache(1).off).toBe(false);
   });
 });
+
+describe("hasForgotten", () => {
+  it("is false as long as whatever was held is held", () => {
+    const cache = holding(head(5));
+    cache.advance(alice, head(6));
+    cache.correct(alice, head(6), head(4));
+    expect(cache.hasForgotten).toBe(false);
+  });
+
+  it.each<[string, (cache: VersionCache) => void]>([
+    ["forgotten", (cache) => cache.forget(alice)],
+    ["suspected", (cache) => cache.suspectAll()],
+    ["distrusted", (cache) => cache.distrust()],
+  ])("is true once a head was %s", (_, lose) => {
+    const cache = holding(head(5));
+    lose(cache);
+    expect(cache.hasForgotten).toBe(true);
+  });
+
+  it("is true once there was no room for another", () => {
+    const cache = new VersionCache(2);
+    cache.advance("a", head(1));
+    expect(cache.hasForgotten).toBe(false);
+    cache.advance("b", head(2));
+    cache.advance("c", head(3));
+    expect(cache.hasForgotten).toBe(true);
+  });
+
+  it("is true of a cache that is off", () => {
+    expect(new VersionCache(0).hasForgotten).toBe(true);
+  });
+});
