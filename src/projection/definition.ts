@@ -151,10 +151,10 @@ export function defineProjection<Events extends EventMap>(): <
     const { name, version, tables, policies = {} } = definition;
     checkName("name", name);
     checkVersion("version", version);
-    for (const tableName of Object.keys(tables)) checkName(`tables.${tableName}`, tableName);
-    if (Object.keys(tables).length === 0) {
+    if (typeof tables !== "object" || tables === null || Object.keys(tables).length === 0) {
       throw new InvalidArgumentError("tables", "at least one table", tables);
     }
+    for (const tableName of Object.keys(tables)) checkName(`tables.${tableName}`, tableName);
     for (const [policy, number] of Object.entries(policies)) {
       checkVersion(`policies.${policy}`, number);
     }

@@ -136,3 +136,37 @@ export class ProjectionMismatchError extends AnnalError {
     this.found = found;
   }
 }
+
+/** A lease is not held any more: another process may have it, and may do now what this one was doing. */
+export class LeaseLostError extends AnnalError {
+  readonly code = "lease_lost";
+  /** Key of the lease in its bucket. */
+  readonly key: string;
+  /** Id of the contender that held it. */
+  readonly holder: string;
+
+  constructor(key: string, holder: string) {
+    super(`lease ${key}: ${holder} does not hold it; another process may`);
+    this.key = key;
+    this.holder = holder;
+  }
+}
+
+/** `handle` failed at an event as often as it may: the reactor stopped before it, everything before it is handled. */
+export class ReactorFailedError extends AnnalError {
+  readonly code = "reactor_failed";
+  readonly reactor: string;
+  readonly event: EventPlace;
+  readonly attempts: number;
+
+  constructor(reactor: string, event: EventPlace, attempts: number, cause: unknown) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const times = attempts === 1 ? "once" : `${attempts} times`;
+    super(`reactor ${reactor}: ${describe(event)} failed ${times}, at last with: ${reason}`, {
+      cause,
+    });
+    this.reactor = reactor;
+    this.event = placeOf(event);
+    this.attempts = attempts;
+  }
+}

@@ -7,7 +7,7 @@ import { CHECKPOINT_KEY, CheckpointWriter } from "./checkpoint-writer.ts";
 import { decodeCheckpoint } from "./checkpoint.ts";
 import { formatDeadLetter, parseDeadLetters } from "./dead-letters.ts";
 import { ProjectorFencedError } from "./errors.ts";
-import { Generations, TOMBSTONE } from "./generations.ts";
+import { type Cell, Generations, TOMBSTONE } from "./generations.ts";
 import { KvReader, POSITION_HEADER, readEntry } from "./kv-reader.ts";
 import type { ValueFormat } from "./plain-value.ts";
 import type {
@@ -161,15 +161,17 @@ export class KvState implements StateBackend {
     return values;
   }
 
-  /** The entries of the cache that differ from what is stored, for tests. */
-  async verifyMirror(cache: Generations, signal: AbortSignal): Promise<readonly string[]> {
-    const wrong: string[] = [];
-    const cells = new Map([...cache.entries()].map(([key, cell]) => [key as StateKey, cell]));
-    const stored = await this.fetch([...cells.keys()], signal);
-    for (const [key, cell] of cells) {
-      const cached = cell === TOMBSTONE ? undefined : cell;
-      if (!sameValue(cached, stored.get(key))) wrong.push(key);
-    }
-    return wrong;
+  /** The keys of those cached cells that differ from what is stored. For tests. */
+  async verifyMirror(
+    cells: Iterable<readonly [key: string, cell: Cell]>,
+    signal: AbortSignal,
+  ): Promise<readonly StateKey[]> {
+    const cached = new Map<StateKey, Cell>();
+    for (const [key, cell] of cells) cached.set(key as StateKey, cell);
+    const stored = await this.fetch([...cached.keys()], signal);
+    return [...cached.keys()].filter((key) => {
+      const cell = cached.get(key);
+      return !sameValue(cell === TOMBSTONE ? undefined : cell, stored.get(key));
+    });
   }
 }

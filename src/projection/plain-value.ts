@@ -40,7 +40,7 @@ class Walk {
     switch (typeof value) {
       case "string":
         if (!isWellFormed(value)) refuse(path, "a string with a lone surrogate cannot be stored");
-        this.#meter.bytes += 3 + Buffer.byteLength(value);
+        this.#meter.bytes += 3 + this.#textBytes(value);
         return value;
       case "number":
         return this.#convertNumber(value, path);
@@ -57,7 +57,7 @@ class Walk {
           this.#meter.bytes += 4;
           return null;
         }
-        if (depth > maxDepth)
+        if (depth >= maxDepth)
           refuse(path, `nested deeper than ${maxDepth} levels, or contains itself`);
         return this.#convertObject(value, path, depth);
       default:
@@ -70,8 +70,12 @@ class Walk {
 
   #convertNumber(value: number, path: string): number {
     if (this.#json && !Number.isFinite(value)) refuse(path, `JSON has no ${value}`);
-    this.#meter.bytes += this.#json ? 12 : 9;
+    this.#meter.bytes += this.#json ? String(value).length + 1 : 9;
     return value === 0 ? 0 : value;
+  }
+
+  #textBytes(text: string): number {
+    return Buffer.byteLength(this.#json ? JSON.stringify(text) : text);
   }
 
   #convertObject(value: object, path: string, depth: number): unknown {
@@ -79,7 +83,7 @@ class Walk {
     if (Array.isArray(value)) return this.#convertList(value, path, depth);
     const prototype: unknown = Object.getPrototypeOf(value);
     if (prototype === Object.prototype || prototype === null)
-      return this.#convertMap(value, path, depth);
+      return this.#convertMap(value, path, depth, prototype === null);
     if (types.isDate(value) || types.isUint8Array(value)) {
       if (this.#json)
         refuse(path, 'JSON has no dates and bytes: store text, or use values: "msgpack"');
@@ -109,8 +113,9 @@ class Walk {
     return copy ?? list;
   }
 
-  #convertMap(object: object, path: string, depth: number): object {
-    let changed = false;
+  /** A map without a prototype comes back with one. */
+  #convertMap(object: object, path: string, depth: number, bare: boolean): object {
+    let changed = bare;
     const entries: [string, unknown][] = [];
     for (const [key, value] of Object.entries(object)) {
       if (value === undefined) {
@@ -120,7 +125,7 @@ class Walk {
       const place = `${path}.${key}`;
       if (key === "__proto__") refuse(place, "a key __proto__ cannot be stored");
       if (!isWellFormed(key)) refuse(place, "a key with a lone surrogate cannot be stored");
-      this.#meter.bytes += 3 + Buffer.byteLength(key);
+      this.#meter.bytes += 3 + this.#textBytes(key);
       const converted = this.convert(value, place, depth + 1);
       if (!Object.is(converted, value)) changed = true;
       entries.push([key, converted]);

@@ -49,6 +49,7 @@ export class Progress {
   parked = 0;
   readonly #projection: { readonly name: string; readonly version: number };
   readonly #waiters = new Set<Waiter>();
+  #over: { readonly error: unknown } | undefined;
   #position = 0;
   #start = 0;
   #head = 0;
@@ -112,7 +113,7 @@ export class Progress {
 
   /** Resolves when everything up to the position is applied and stored. */
   async reached(position: number, signal: AbortSignal | undefined): Promise<void> {
-    if (this.phase === "failed") throw this.error;
+    if (this.#over !== undefined) throw this.#over.error;
     if (position <= this.#position) return;
     const waiter: Waiter = { position, reached: deferred() };
     this.#waiters.add(waiter);
@@ -126,6 +127,7 @@ export class Progress {
   /** It is over: nobody waits any longer. */
   end(phase: "stopped" | "failed", error: unknown): void {
     this.phase = phase;
+    this.#over = { error };
     this.error = phase === "failed" ? error : undefined;
     for (const { reached } of this.#waiters) reached.reject(error);
     this.#waiters.clear();

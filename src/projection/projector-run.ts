@@ -7,11 +7,17 @@ import type { Checkpoint } from "./checkpoint.ts";
 import type { Projection, TableMap } from "./definition.ts";
 import { ProjectionFailedError } from "./errors.ts";
 import { openSource, type SourceCommit } from "./event-source.ts";
-import { type Generations, TOMBSTONE } from "./generations.ts";
+import type { Generations } from "./generations.ts";
 import type { Progress } from "./progress.ts";
 import type { CellChange, ClaimedState, DeadLetter, StateBackend } from "./state-backend.ts";
 import type { StateKey } from "./state-key.ts";
-import { type PlanLimits, type PlannedEvent, type UnitPlan, UnitPlanner } from "./unit-planner.ts";
+import {
+  isVoid,
+  type PlanLimits,
+  type PlannedEvent,
+  type UnitPlan,
+  UnitPlanner,
+} from "./unit-planner.ts";
 import { WorkUnit } from "./work-unit.ts";
 
 /** What a run of a projector works with. */
@@ -67,6 +73,7 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
   #saved: Checkpoint;
   #latest: Checkpoint;
   #resume: Deferred<void> | undefined;
+  #stopped = false;
 
   constructor(parts: RunParts<Events, Tables>, { checkpoint, cache }: ClaimedState) {
     const { projection, backend, internals, limits, since, signal } = parts;
@@ -104,10 +111,11 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
   async run(): Promise<void> {
     try {
       for (;;) {
-        if (this.#resume !== undefined) await this.#resume.promise;
         if (this.#planner.empty && !(await this.#receive())) break;
         if (this.#failure !== undefined) break;
         await this.#gather();
+        if (this.#resume !== undefined) await this.#resume.promise;
+        if (this.#stopped) break;
         const applied = await this.#applyNext();
         if (applied === undefined) continue;
         await this.#storing;
@@ -134,6 +142,7 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
 
   /** Ends the run: what is being stored is waited for. */
   async stop(): Promise<void> {
+    this.#stopped = true;
     await this.#source.close();
     this.resume();
   }
@@ -231,15 +240,8 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
     { recordedAtMs }: UnitPlan,
     failure: Applied["failure"],
   ): Applied {
-    const changes: CellChange[] = [];
-    if (!this.#cache.complete) {
-      for (const [key, { event }] of this.#unit.changes) {
-        const cell = this.#cache.current(key) ?? TOMBSTONE;
-        changes.push({ key, cell, position: event.position, index: event.index });
-      }
-    }
     this.#latest = checkpoint;
-    return { changes, deadLetters, checkpoint, recordedAtMs, failure };
+    return { changes: this.#unit.cells(), deadLetters, checkpoint, recordedAtMs, failure };
   }
 
   #store(applied: AppliedUnit): void {
@@ -278,12 +280,6 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
     const { backend, signal } = this.#parts;
     await backend.commit({ changes: [], deadLetters: [], checkpoint: this.#latest }, signal);
   }
-}
-
-/** A plan made two generations ago counted on keys that are gone; one for the past on keys that were not there yet. */
-function isVoid(plan: UnitPlan, cache: Generations): boolean {
-  const age = plan.generation - plan.madeIn;
-  return age < 0 || age > 1 || cache.generation !== plan.madeIn;
 }
 
 function letterOf({ event, cause }: ProjectionFailedError): DeadLetter {

@@ -18,7 +18,8 @@ const plain = /^[A-Za-z0-9_-]{1,200}$/;
  * @throws {InvalidArgumentError} of an empty id, one with lone surrogates, or one too long for a NATS subject
  */
 export function stateKey(table: string, id: string): StateKey {
-  if (!plain.test(id)) checkId(table, id);
+  // A pattern also tests what is no text, as its text.
+  if (typeof id !== "string" || !plain.test(id)) checkId(table, id);
   return `${table}.${id}` as StateKey;
 }
 

@@ -1,3 +1,4 @@
+import { InvalidArgumentError } from "../errors.ts";
 import type { EventMap, RecordedEvent } from "../store/event.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { type KeyTables, keyTables, type Projection, type TableMap } from "./definition.ts";
@@ -82,7 +83,10 @@ export class UnitPlanner<Events extends EventMap, Tables extends TableMap> {
     const events: PlannedEvent[] = [];
     const missing = new Set<StateKey>();
     const done = (): UnitPlan => {
-      return { madeIn: cache.generation, generation, events, missing, end, recordedAtMs };
+      // Without an event, the projection's count stands still, and so does the cache.
+      const unitGeneration = events.length === 0 ? cache.generation : generation;
+      const madeIn = cache.generation;
+      return { madeIn, generation: unitGeneration, events, missing, end, recordedAtMs };
     };
     let eventAt = this.#eventAt;
     for (let at = this.#commitAt; at < this.#commits.length; at++) {
@@ -113,19 +117,20 @@ export class UnitPlanner<Events extends EventMap, Tables extends TableMap> {
     this.#checkpoint = to;
     for (; this.#commitAt < this.#commits.length; this.#commitAt++) {
       const commit = this.#commits[this.#commitAt];
-      if (commit === undefined || commit.position > to.position) break;
+      if (commit === undefined || commit.position > to.position) return true;
       if (commit.position === to.position && to.taken < commit.total) {
         this.#eventAt = commit.events.findIndex(({ index }) => index >= to.taken);
-        break;
+        return false;
       }
       this.#eventAt = 0;
     }
-    return this.#eventAt === 0;
+    return true;
   }
 
   #planEvent(event: RecordedEvent, end: Checkpoint): PlannedEvent {
     try {
       const keys = this.#projection.keys(event as RecordedEvent<Events>, this.#keyTables);
+      if (!Array.isArray(keys)) throw new InvalidArgumentError("keys", "a list of keys", keys);
       return { event, keys, failure: undefined, end };
     } catch (error) {
       return { event, keys: [], failure: { error }, end };
@@ -144,6 +149,15 @@ export class UnitPlanner<Events extends EventMap, Tables extends TableMap> {
     for (const key of lacking) missing.add(key);
     return true;
   }
+}
+
+/**
+ * Whether a plan must be made anew: one for two generations later counted on keys that are gone by then, one for the
+ * past on keys that were not there yet.
+ */
+export function isVoid(plan: UnitPlan, cache: Generations): boolean {
+  const age = plan.generation - plan.madeIn;
+  return age < 0 || age > 1 || cache.generation !== plan.madeIn;
 }
 
 function behind({ position, commitId }: SourceCommit, taken: number, applied: number): Checkpoint {

@@ -9,6 +9,7 @@ import {
 } from "./errors.ts";
 import { type Cell, type Generations, TOMBSTONE } from "./generations.ts";
 import { type Meter, plainValue, type ValueFormat } from "./plain-value.ts";
+import type { CellChange } from "./state-backend.ts";
 import { type StateKey, stateKey } from "./state-key.ts";
 
 /** The last change of a key in a unit. */
@@ -85,8 +86,20 @@ export class WorkUnit<Events extends EventMap, Tables extends TableMap> {
     return this.#changes;
   }
 
+  /** The new cells of what changed since {@link begin}, as they are to be stored. */
+  cells(): CellChange[] {
+    const changes: CellChange[] = [];
+    for (const [key, { event }] of this.#changes) {
+      // Always there: a value, which may be null, or a tombstone.
+      const cell = this.#cache.current(key);
+      changes.push({ key, cell, position: event.position, index: event.index });
+    }
+    return changes;
+  }
+
   /** Starts the next unit. */
   begin(): void {
+    this.#violation = undefined;
     this.#changes.clear();
     this.#undo.length = 0;
     this.#readKey = undefined;
@@ -205,6 +218,7 @@ export class WorkUnit<Events extends EventMap, Tables extends TableMap> {
   }
 
   #rollBackTo(mark: number): void {
+    this.#readKey = undefined;
     for (const { key, cell, change } of this.#undo.splice(mark).toReversed()) {
       this.#bytes += (change?.bytes ?? 0) - (this.#changes.get(key)?.bytes ?? 0);
       this.#cache.restore(key, cell);
