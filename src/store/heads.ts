@@ -6,7 +6,7 @@ import type { StoreContext } from "./context.ts";
 import { channels } from "./diagnostics.ts";
 import { type Head, NO_HEAD } from "./version-cache.ts";
 
-/** What a look at an actor's head showed: its last commit, and the head that the cache holds since. */
+/** What a look at an actor's head showed: its last commit, and the latest head that can be appended behind. */
 export interface HeadLook {
   readonly commit: StoredCommit | undefined;
   readonly head: Head;
@@ -32,7 +32,9 @@ export class Heads {
     const before = this.#context.cache.peek(subject);
     const commit = await this.fetch(subject, bounds);
     const seen = commit === undefined ? NO_HEAD : headOf(commit);
-    return { commit, head: this.#corrected(subject, before, seen, epoch) };
+    const head = this.#corrected(subject, before, seen, epoch);
+    // Headers of a later commit passed by meanwhile: behind what was seen, the server refuses, and one looks again.
+    return { commit, head: head.index === "unknown" ? seen : head };
   }
 
   /**
