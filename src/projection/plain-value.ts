@@ -98,7 +98,7 @@ class Walk {
     const name: unknown = value.constructor?.name;
     return refuse(
       path,
-      `an instance of ${String(name ?? "a class")} cannot be stored; turn it into plain data`,
+      `an instance of ${typeof name === "string" ? name : "a class"} cannot be stored; turn it into plain data`,
     );
   }
 
