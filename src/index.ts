@@ -26,6 +26,7 @@ export {
 export { jsonReplacer, toJson } from "./internal/json.ts";
 export { channels } from "./store/diagnostics.ts";
 export type { AppendPlace } from "./errors.ts";
+export type { SettingsProblem } from "./nats/stream-settings.ts";
 export type { ActorPage } from "./store/actor-list.ts";
 export type { ReadOptions } from "./store/actor-reader.ts";
 export type {
@@ -36,6 +37,7 @@ export type {
   ReadMessage,
   ReconnectMessage,
   RetryMessage,
+  SettingsMessage,
 } from "./store/diagnostics.ts";
 export type {
   ActorType,

@@ -10,7 +10,11 @@ import {
   StreamSettingsError,
 } from "../errors.ts";
 import { backoffMs, sleep } from "../internal/backoff.ts";
-import { findSettingsProblems } from "./stream-settings.ts";
+import {
+  type AskedSettings,
+  findSettingsProblems,
+  type SettingsProblem,
+} from "./stream-settings.ts";
 
 /** Where the JetStream API is, and how long it may take to answer. */
 export interface JetStreamAccess {
@@ -63,6 +67,12 @@ export interface CheckedStream {
   readonly maxMessageBytes: number | undefined;
   readonly duplicateWindowMs: number;
   readonly state: StreamState;
+}
+
+/** A stream as it is now, whether or not that is safe. */
+export interface ObservedStream extends CheckedStream {
+  /** What of its settings could lose, hide or change events; empty where nothing could. */
+  readonly problems: readonly SettingsProblem[];
 }
 
 /** How far a stream is, as its leader says. */
@@ -167,6 +177,25 @@ export async function streamState(
   }
 }
 
+/**
+ * How the stream is now, its settings included. One round trip to its leader.
+ *
+ * @throws StreamNotFoundError, JetStreamUnavailableError, ServerRefusedError
+ */
+export async function observeStream(
+  nc: NatsConnection,
+  name: string,
+  asked: AskedSettings,
+  access: JetStreamAccess,
+): Promise<ObservedStream> {
+  const manager = await openManager(nc, access);
+  try {
+    return observed(await manager.streams.info(name), name, asked);
+  } catch (error) {
+    throw mapped(error, name, access.timeoutMs);
+  }
+}
+
 function openManager(nc: NatsConnection, access: JetStreamAccess): Promise<JetStreamManager> {
   const { domain, apiPrefix, timeoutMs } = access;
   return jetstreamManager(nc, {
@@ -225,18 +254,22 @@ function newSettings(request: StreamRequest): StreamSettings {
 }
 
 function checked(info: StreamInfo, request: StreamRequest): CheckedStream {
-  const { config } = info;
-  const settings = Object.fromEntries(Object.entries(config));
-  const problems = findSettingsProblems(settings, request);
+  const { problems, ...stream } = observed(info, request.name, request);
   if (problems.length > 0) throw new StreamSettingsError(request.name, problems);
+  return stream;
+}
+
+function observed(info: StreamInfo, name: string, asked: AskedSettings): ObservedStream {
+  const { config } = info;
   return {
-    name: request.name,
+    name,
     created: info.created,
     replicas: config.num_replicas,
     subjects: config.subjects ?? [],
     maxMessageBytes: config.max_msg_size > 0 ? config.max_msg_size : undefined,
     duplicateWindowMs: config.duplicate_window / nanosecondsPerMs,
     state: stateOf(info),
+    problems: findSettingsProblems(Object.fromEntries(Object.entries(config)), asked),
   };
 }
 

@@ -6,6 +6,7 @@ import { channels } from "./diagnostics.ts";
 import type { EventMap } from "./event.ts";
 import { Interpreter } from "./interpreter.ts";
 import { resolveOptions, type StoreOptions } from "./options.ts";
+import { StreamCondition } from "./stream-condition.ts";
 import { StreamGuard } from "./stream-guard.ts";
 import { Turns } from "./turns.ts";
 import { VersionCache } from "./version-cache.ts";
@@ -31,6 +32,7 @@ export async function assemble<Events extends EventMap>(
   const { create, replicas, maxBytes, duplicateWindowMs, signal } = given;
   const request = { name: stream, prefix, create, replicas, maxBytes, duplicateWindowMs, signal };
   const checked = await ensureStream(connection.nc, { ...request, ...access });
+  const condition = new StreamCondition(checked, prefix);
   const cache = new VersionCache(options.cacheMaxActors);
   const rollbackListeners = new Set<() => void>();
   const onRetry = tellRetry(stream);
@@ -42,6 +44,8 @@ export async function assemble<Events extends EventMap>(
     access,
     checkMs: options.identityCheckMs,
     created: checked.created,
+    asked: { prefix, replicas },
+    condition,
     onRollback: () => {
       cache.distrust();
       if (channels.cache.hasSubscribers)
@@ -52,19 +56,19 @@ export async function assemble<Events extends EventMap>(
   const context: StoreContext = {
     stream,
     prefix,
-    ownsStream: checked.subjects.every((subject) => subject === `${prefix}.>`),
     apiPrefix,
     inboxPrefix: inboxPrefix ?? "_INBOX",
     connection,
     direct,
     cache,
     turns: new Turns(options.maxInFlight, options.maxQueuedAppends),
-    replicated: () => checked.replicas > 1,
+    condition,
+    replicated: () => condition.replicas > 1,
     guard,
     rollbackListeners,
     limits: options,
     maxMessageBytes: () =>
-      Math.min(connection.maxPayload, checked.maxMessageBytes ?? Number.POSITIVE_INFINITY),
+      Math.min(connection.maxPayload, condition.maxMessageBytes ?? Number.POSITIVE_INFINITY),
   };
   const { schemas, upcasters, validateReads = true, follow = false } = given;
   return {

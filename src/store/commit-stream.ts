@@ -165,7 +165,7 @@ export class CommitStream {
       stream,
       apiPrefix,
       inboxPrefix,
-      filterSubjects: isAll && this.#context.ownsStream ? [] : filters,
+      filterSubjects: isAll && this.#context.condition.ownsStream ? [] : filters,
       start: this.#start.at,
       maxMessages: maxBufferedCommits ?? limits.readBufferCommits,
       maxBytes: limits.readWindowBytes,

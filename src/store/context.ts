@@ -1,5 +1,6 @@
 import type { Connection } from "../nats/connection.ts";
 import type { DirectReader } from "../nats/direct.ts";
+import type { StreamCondition } from "./stream-condition.ts";
 import type { StreamGuard } from "./stream-guard.ts";
 import type { Turns } from "./turns.ts";
 import type { VersionCache } from "./version-cache.ts";
@@ -9,8 +10,6 @@ export interface StoreContext {
   readonly stream: string;
   /** Subjects are `<prefix>.<actor type>.<actor id>`. */
   readonly prefix: string;
-  /** Whether the stream takes nothing but `<prefix>.>`, so that a reader of all needs no filter. */
-  readonly ownsStream: boolean;
   /** `$JS.API`, or that of a domain. */
   readonly apiPrefix: string;
   /** Prefix of all inboxes, where the connection's permissions ask for one. */
@@ -19,6 +18,8 @@ export interface StoreContext {
   readonly direct: DirectReader;
   readonly cache: VersionCache;
   readonly turns: Turns;
+  /** How the stream's settings were when the server was last asked. */
+  readonly condition: StreamCondition;
   /** Whether reads may come from a lagging replica, so that heads are asked of the leader. */
   readonly replicated: () => boolean;
   /** Notices a stream that was rolled back; told of every commit seen. */

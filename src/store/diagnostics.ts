@@ -1,4 +1,5 @@
 import { channel } from "node:diagnostics_channel";
+import type { SettingsProblem } from "../nats/stream-settings.ts";
 
 /**
  * The channels on which a store says what it does (`node:diagnostics_channel`). Publishing costs nothing while nobody
@@ -12,6 +13,7 @@ import { channel } from "node:diagnostics_channel";
  * | `annal:cache` | the version cache was asked or changed: {@link CacheMessage} |
  * | `annal:retry` | a request is sent again: {@link RetryMessage} |
  * | `annal:reconnect` | the connection was lost, came back, or a reader was set up anew: {@link ReconnectMessage} |
+ * | `annal:settings` | the stream's settings are no longer as they must be, or are so again: {@link SettingsMessage} |
  * | `annal:history` | an actor's index did not hold and the server's filtered read was used: {@link HistoryMessage} |
  */
 export const channels: {
@@ -21,6 +23,7 @@ export const channels: {
   readonly cache: TypedChannel<CacheMessage>;
   readonly retry: TypedChannel<RetryMessage>;
   readonly reconnect: TypedChannel<ReconnectMessage>;
+  readonly settings: TypedChannel<SettingsMessage>;
   readonly history: TypedChannel<HistoryMessage>;
 } = {
   append: typed("annal:append"),
@@ -29,6 +32,7 @@ export const channels: {
   cache: typed("annal:cache"),
   retry: typed("annal:retry"),
   reconnect: typed("annal:reconnect"),
+  settings: typed("annal:settings"),
   history: typed("annal:history"),
 };
 
@@ -99,6 +103,14 @@ export interface ReconnectMessage {
   readonly stream: string;
   readonly what: "disconnected" | "reconnected" | "reader_recreated" | "rolled_back";
   readonly reason: string | undefined;
+}
+
+/** Somebody has changed the stream's settings. */
+export interface SettingsMessage {
+  readonly stream: string;
+  readonly replicas: number;
+  /** What could lose, hide or change events now; empty where nothing could any more. */
+  readonly problems: readonly SettingsProblem[];
 }
 
 /** An index pointed to what is not there, or not the actor's. */

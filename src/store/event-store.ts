@@ -7,7 +7,8 @@ import {
 import { backoffMs, sleep } from "../internal/backoff.ts";
 import { uniqueIds } from "../internal/unique-ids.ts";
 import { borrowConnection, type NatsConnection, openConnection } from "../nats/connection.ts";
-import { type CheckedStream, streamState } from "../nats/stream.ts";
+import { streamState } from "../nats/stream.ts";
+import type { SettingsProblem } from "../nats/stream-settings.ts";
 import { type ActorPage, listActors } from "./actor-list.ts";
 import { ActorReader, type ReadOptions } from "./actor-reader.ts";
 import { Appender } from "./appender.ts";
@@ -18,6 +19,7 @@ import type { ActorType, Commit, EventMap, NewEvent, RecordedEvent } from "./eve
 import { Follower } from "./follower.ts";
 import { Heads } from "./heads.ts";
 import { HistoryReader } from "./history-reader.ts";
+import { keepInternals } from "./internals.ts";
 import { type ConnectOptions, resolveOptions, type StoreOptions } from "./options.ts";
 import { Placement } from "./placement.ts";
 import { type StreamReadOptions, StreamReader, type SubscribeOptions } from "./stream-reader.ts";
@@ -47,7 +49,10 @@ export interface StoreHealth {
   readonly server: string | undefined;
   readonly serverVersion: string | undefined;
   readonly stream: string;
+  /** Replicas of the stream when the server was last asked (`identityCheckMs`). */
   readonly replicas: number;
+  /** Settings of the stream that could lose, hide or change events, as the server last said; empty where none could. */
+  readonly settingsProblems: readonly SettingsProblem[];
   /** Appends that run or wait. */
   readonly appendsInFlight: number;
   readonly cachedActors: number;
@@ -67,7 +72,6 @@ export interface StoreHealth {
  */
 export class EventStore<Events extends EventMap = EventMap> {
   readonly #context: StoreContext;
-  readonly #checked: CheckedStream;
   readonly #writer: Writer<Events>;
   readonly #heads: Heads;
   readonly #reader: ActorReader<Events>;
@@ -83,7 +87,6 @@ export class EventStore<Events extends EventMap = EventMap> {
     const appender = new Appender(context, heads, placement);
     const batches = new BatchAppender(context, heads, placement, uniqueIds());
     this.#context = context;
-    this.#checked = parts.checked;
     this.#heads = heads;
     this.#writer = new Writer(context, appender, batches, interpreter);
     this.#reader = new ActorReader(context, history, interpreter);
@@ -92,6 +95,7 @@ export class EventStore<Events extends EventMap = EventMap> {
       parts.follow && !context.cache.off
         ? new Follower(context, parts.checked.state.lastSequence)
         : undefined;
+    keepInternals(this, { context, interpreter });
   }
 
   /**
@@ -302,14 +306,15 @@ export class EventStore<Events extends EventMap = EventMap> {
 
   /** How the store is, without asking anybody. */
   health(): StoreHealth {
-    const { connection, stream, cache } = this.#context;
+    const { connection, stream, cache, condition } = this.#context;
     const { nc } = connection;
     return {
       connected: connection.connected,
       server: connection.connected ? nc.getServer() : undefined,
       serverVersion: nc.info?.version,
       stream,
-      replicas: this.#checked.replicas,
+      replicas: condition.replicas,
+      settingsProblems: condition.problems,
       appendsInFlight: this.#context.turns.size,
       cachedActors: cache.size,
     };

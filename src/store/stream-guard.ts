@@ -3,9 +3,11 @@ import { backoffMs, sleep } from "../internal/backoff.ts";
 import type { Connection } from "../nats/connection.ts";
 import type { DirectReader } from "../nats/direct.ts";
 import type { JetStreamAccess } from "../nats/stream.ts";
-import { streamState } from "../nats/stream.ts";
+import { observeStream } from "../nats/stream.ts";
+import type { AskedSettings } from "../nats/stream-settings.ts";
 import { Header } from "./commit.ts";
 import { channels } from "./diagnostics.ts";
+import type { StreamCondition } from "./stream-condition.ts";
 
 /** What the guard watches and whom it tells. */
 export interface GuardOptions {
@@ -17,6 +19,10 @@ export interface GuardOptions {
   readonly checkMs: number;
   /** When the stream was created, as the server says it. */
   readonly created: string;
+  /** What the store asked of the stream's settings when it was opened. */
+  readonly asked: AskedSettings;
+  /** Told what each look shows of the settings. */
+  readonly condition: StreamCondition;
   /** The stream is not the one that was known; nothing may be decided on what was remembered of it. */
   readonly onRollback: () => void;
 }
@@ -29,12 +35,15 @@ export interface Rollback {
 }
 
 const RETRY = { firstMs: 20, maxMs: 1_000 };
-const ADVISORIES = /\.STREAM\.(CREATED|DELETED|RESTORE_CREATE|RESTORE_COMPLETE)\./;
+/** What makes it another stream, or may. */
+const REPLACED = /\.STREAM\.(CREATED|DELETED|RESTORE_CREATE|RESTORE_COMPLETE)\./;
+const UPDATED = /\.STREAM\.UPDATED\./;
 
 /**
  * Notices that the stream was recreated, restored or rolled back. It remembers the highest commit seen (position and
  * id) and compares it with the stream after each reconnect, when the server announces a change of the stream, and when
- * something known disagrees with it. While it looks, nothing is appended.
+ * something known disagrees with it. While it looks, nothing is appended. With each look it learns how the stream's
+ * settings are.
  */
 export class StreamGuard {
   readonly #options: GuardOptions;
@@ -113,7 +122,9 @@ export class StreamGuard {
     });
     const advisories = connection.nc.subscribe(`$JS.EVENT.ADVISORY.STREAM.*.${stream}`, {
       callback: (error, message) => {
-        if (error === null && ADVISORIES.test(message.subject)) this.suspect();
+        if (error !== null) return;
+        if (REPLACED.test(message.subject)) this.suspect();
+        else if (UPDATED.test(message.subject)) this.#look();
       },
     });
     return () => {
@@ -143,18 +154,19 @@ export class StreamGuard {
   }
 
   async #compare(): Promise<void> {
-    const { connection, direct, stream, access } = this.#options;
+    const { connection, direct, stream, access, asked, condition } = this.#options;
     const sequence = this.#sequence;
     const commitId = this.#commitId;
-    const state = await streamState(connection.nc, stream, access);
-    if (state.created !== this.#created) {
-      this.#created = state.created;
+    const observed = await observeStream(connection.nc, stream, asked, access);
+    condition.take(observed);
+    if (observed.created !== this.#created) {
+      this.#created = observed.created;
       this.#rolledBack("the stream was created anew");
       return;
     }
     if (sequence === 0) return;
     const message =
-      state.lastSequence < sequence
+      observed.state.lastSequence < sequence
         ? undefined
         : await direct.leaderBySequence(sequence, { timeoutMs: access.timeoutMs });
     // Whatever stands there, and be it no commit at all, must only be told from the commit that was seen.

@@ -165,6 +165,7 @@ describe("health", () => {
       serverVersion: expect.stringMatching(/^2\.\d+\.\d+/),
       stream: store.stream,
       replicas: 1,
+      settingsProblems: [],
       appendsInFlight: 0,
       cachedActors: 1,
     });

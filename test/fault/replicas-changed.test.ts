@@ -1,0 +1,53 @@
+import { jetstreamManager } from "@nats-io/jetstream";
+import { connect } from "@nats-io/transport-node";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type NatsServer, startServer } from "../../src/server/index.ts";
+import { appendOne, counter, type CountingStore, openStore } from "../support/fault-store.ts";
+import { eventually, freshStream } from "../support/server.ts";
+import { startWire } from "../support/wire.ts";
+
+let cluster: NatsServer;
+
+beforeAll(async () => {
+  cluster = await startServer({ cluster: 3, sync: "default" });
+});
+
+afterAll(() => cluster.stop());
+
+async function scale({ stream }: CountingStore, replicas: number): Promise<void> {
+  const nc = await connect({ servers: cluster.url.split(",") });
+  const manager = await jetstreamManager(nc, { checkAPI: false });
+  await manager.streams.update(stream, { num_replicas: replicas });
+  await nc.close();
+}
+
+describe("a stream that gets replicas while a store is open", () => {
+  it("is read from its leader from then on, and no more when it has one replica again", async () => {
+    await using wire = await startWire(cluster.nodes[0]?.url ?? "");
+    await using store = await openStore(wire.url, freshStream(), { identityCheckMs: 50 });
+    await appendOne(store, "alice", 0);
+    const leaderReads = async (): Promise<number> => {
+      wire.reset();
+      await store.latestVersion(counter("alice"));
+      return wire.published.filter(({ text }) => text.includes("last_by_subj")).length;
+    };
+    expect(await leaderReads()).toBe(0);
+    await scale(store, 3);
+    await eventually(() => store.health().replicas === 3, { timeoutMs: 20_000 });
+    expect(await leaderReads()).toBe(1);
+    await scale(store, 1);
+    await eventually(() => store.health().replicas === 1, { timeoutMs: 20_000 });
+    expect(await leaderReads()).toBe(0);
+    expect(store.health().settingsProblems).toEqual([]);
+  }, 60_000);
+
+  it("is a problem where it has fewer replicas than its store asked for", async () => {
+    await using store = await openStore(cluster.url, freshStream(), { replicas: 3 });
+    await appendOne(store, "alice", 0);
+    await scale(store, 1);
+    await eventually(
+      () => expect(store.health().settingsProblems).toMatchObject([{ setting: "num_replicas" }]),
+      { timeoutMs: 20_000 },
+    );
+  }, 60_000);
+});
