@@ -70,6 +70,11 @@ export class Progress {
     return this.#position;
   }
 
+  /** Commits of interest behind those that were delivered. */
+  get pending(): number {
+    return this.#pending;
+  }
+
   get applied(): number {
     return this.#applied;
   }

@@ -4,6 +4,7 @@ import type { EventMap, RecordedEvent } from "../store/event.ts";
 import type { StoreInternals } from "../store/internals.ts";
 import type { StreamSubscription } from "../store/subscription.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import { projectionChannels } from "./diagnostics.ts";
 import type { Projection, TableMap } from "./definition.ts";
 import { ProjectionFailedError } from "./errors.ts";
 import { openSource, type SourceCommit } from "./event-source.ts";
@@ -48,13 +49,17 @@ interface Applied {
 interface AppliedUnit extends Applied {
   /** Position up to which whole commits are applied. */
   readonly completeTo: number;
+  /** Keys fetched for it. */
+  readonly fetched: number;
+  readonly fetchMs: number;
+  readonly applyMs: number;
 }
 
 const NOTHING: ReadonlyMap<StateKey, unknown> = new Map();
 /** Events without any change after which the checkpoint is stored all the same. */
 const MAX_UNSAVED_EVENTS = 10_000;
 /** Waiting events that are worth a unit of their own at once. */
-const ENOUGH_EVENTS = 500;
+const ENOUGH_EVENTS = 1_000;
 
 /**
  * One run of a projector, from the claim of its state to its end. While a unit is being stored, the next one is
@@ -178,8 +183,10 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
   async #applyNext(): Promise<AppliedUnit | undefined> {
     const { backend, progress, signal } = this.#parts;
     const plan = this.#planner.plan(this.#cache);
+    const plannedAt = performance.now();
     const fetched =
       plan.missing.size === 0 ? NOTHING : await backend.fetch([...plan.missing], signal);
+    const fetchedAt = performance.now();
     const applied = this.#apply(plan, fetched);
     if (applied === undefined) {
       progress.replans++;
@@ -187,7 +194,10 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
     }
     const { position } = applied.checkpoint;
     const whole = this.#planner.advance(applied.checkpoint);
-    return { ...applied, completeTo: whole ? position : position - 1 };
+    const completeTo = whole ? position : position - 1;
+    const appliedAt = performance.now();
+    const times = { fetchMs: fetchedAt - plannedAt, applyMs: appliedAt - fetchedAt };
+    return { ...applied, ...times, completeTo, fetched: plan.missing.size };
   }
 
   /** Applies a unit; undefined where the cache has moved on since it was planned. */
@@ -200,9 +210,9 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
     let failure: Applied["failure"];
     for (const planned of plan.events) {
       try {
-        if (fetched.size > 0) this.#take(planned.keys, fetched);
         if (planned.failure !== undefined) throw this.#failed(planned);
-        if (!this.#unit.apply(planned.event as RecordedEvent<Events>, planned.keys)) {
+        const event = planned.event as RecordedEvent<Events>;
+        if (!this.#unit.apply(event, planned.keys, fetched)) {
           return this.#applied(end ?? this.#latest, deadLetters, plan, undefined);
         }
       } catch (error) {
@@ -221,13 +231,6 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
       end = planned.end;
     }
     return this.#applied(plan.end, deadLetters, plan, undefined);
-  }
-
-  #take(keys: readonly StateKey[], fetched: ReadonlyMap<StateKey, unknown>): void {
-    for (const key of keys) {
-      const value = fetched.get(key);
-      if (value !== undefined) this.#cache.take(key, value);
-    }
   }
 
   #failed({ event, failure }: PlannedEvent): ProjectionFailedError {
@@ -250,18 +253,19 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
     const unsaved = checkpoint.applied - this.#saved.applied;
     progress.parked += deadLetters.length;
     const nothing = changes.length === 0 && deadLetters.length === 0;
+    const startedAt = performance.now();
     const storing =
       nothing && unsaved < MAX_UNSAVED_EVENTS ? undefined : backend.commit(applied, signal);
     if (storing === undefined) {
       if (!nothing) this.#saved = checkpoint;
-      this.#tellStored(applied);
+      this.#tellStored(applied, 0);
       return;
     }
     this.#storing = storing.then(
       () => {
         this.#storing = undefined;
         this.#saved = checkpoint;
-        this.#tellStored(applied);
+        this.#tellStored(applied, performance.now() - startedAt);
       },
       (error: unknown) => {
         this.#storing = undefined;
@@ -270,8 +274,21 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
     );
   }
 
-  #tellStored({ checkpoint, completeTo, recordedAtMs }: AppliedUnit): void {
-    this.#parts.progress.stored(completeTo, checkpoint.applied, recordedAtMs);
+  #tellStored(unit: AppliedUnit, storeMs: number): void {
+    const { progress, projection } = this.#parts;
+    const { checkpoint, completeTo, recordedAtMs } = unit;
+    const events = checkpoint.applied - progress.applied;
+    progress.stored(completeTo, checkpoint.applied, recordedAtMs);
+    if (!projectionChannels.unit.hasSubscribers) return;
+    const { fetched, fetchMs, applyMs } = unit;
+    projectionChannels.unit.publish({
+      projection: projection.name,
+      events,
+      changes: unit.changes.length,
+      ...{ fetched, fetchMs, applyMs, storeMs },
+      position: completeTo,
+      lagCommits: progress.pending,
+    });
   }
 
   /** Events that changed nothing need not be looked at again by the next run. */

@@ -1,0 +1,44 @@
+import { type TypedChannel, typedChannel } from "../internal/typed-channel.ts";
+
+/**
+ * The channels on which projectors say what they do (`node:diagnostics_channel`). Publishing costs nothing while nobody
+ * listens; subscribers must not throw.
+ *
+ * | channel | message |
+ * |---|---|
+ * | `annal:projection:unit` | a unit of events was applied and stored: {@link UnitMessage} |
+ * | `annal:projection:phase` | a projector or reactor began, waits, or ended: {@link PhaseMessage} |
+ */
+export const projectionChannels: {
+  readonly unit: TypedChannel<UnitMessage>;
+  readonly phase: TypedChannel<PhaseMessage>;
+} = {
+  unit: typedChannel("annal:projection:unit"),
+  phase: typedChannel("annal:projection:phase"),
+};
+
+/** A unit of events took effect. */
+export interface UnitMessage {
+  readonly projection: string;
+  readonly events: number;
+  /** Keys changed. */
+  readonly changes: number;
+  /** Keys fetched because the cache did not hold them. */
+  readonly fetched: number;
+  readonly fetchMs: number;
+  readonly applyMs: number;
+  /** 0 for state in memory, and where nothing changed. */
+  readonly storeMs: number;
+  /** Position up to which whole commits are applied. */
+  readonly position: number;
+  /** Commits of interest behind it. */
+  readonly lagCommits: number;
+}
+
+/** A projector or a reactor changed what it does. */
+export interface PhaseMessage {
+  readonly projection: string;
+  readonly phase: string;
+  /** What ended it. */
+  readonly error: unknown;
+}
