@@ -78,9 +78,11 @@ export class Generations {
     this.#current.set(key, value);
   }
 
-  /** Takes a value that was fetched, unless the key is known by now. */
-  take(key: string, value: unknown): void {
-    if (this.get(key) === undefined) this.#current.set(key, value);
+  /** Takes a value that was fetched; false, and nothing changes, where the key is known by now. */
+  take(key: string, value: unknown): boolean {
+    if (this.get(key) !== undefined) return false;
+    this.#current.set(key, value);
+    return true;
   }
 
   /** Deletes a key; false, and nothing changes, where it is not known to have a value. */

@@ -36,6 +36,7 @@ interface Undo {
   readonly change: Change | undefined;
 }
 
+const NOTHING: ReadonlyMap<StateKey, unknown> = new Map();
 /** Above this many declared keys, a set is faster than the list. */
 const FEW_KEYS = 8;
 /** About what an entry costs beside its value: subject, headers. */
@@ -113,13 +114,19 @@ export class WorkUnit<Events extends EventMap, Tables extends TableMap> {
   }
 
   /**
-   * Applies one event.
+   * Applies one event. The values that were fetched for its keys are taken with it: one that is not applied leaves
+   * none of them in the cache either.
    *
    * @returns false where the unit is full: the event left no trace and belongs into the next one
    * @throws {CoverageError} the unit must be refused; {ProjectionFailedError} the event left no trace
    */
-  apply(event: RecordedEvent<Events>, declared: readonly StateKey[]): boolean {
+  apply(
+    event: RecordedEvent<Events>,
+    declared: readonly StateKey[],
+    fetched: ReadonlyMap<StateKey, unknown> = NOTHING,
+  ): boolean {
     const before = this.#changes.size;
+    if (fetched.size > 0) this.#take(declared, fetched);
     this.#event = event;
     this.#declared = declared;
     this.#declaredSet = declared.length > FEW_KEYS ? new Set(declared) : undefined;
@@ -146,6 +153,14 @@ export class WorkUnit<Events extends EventMap, Tables extends TableMap> {
       return this.#overflow(event, before);
     this.#mark = this.#undo.length;
     return true;
+  }
+
+  #take(keys: readonly StateKey[], fetched: ReadonlyMap<StateKey, unknown>): void {
+    for (const key of keys) {
+      const value = fetched.get(key);
+      if (value === undefined || !this.#cache.take(key, value)) continue;
+      this.#undo.push({ key, cell: undefined, change: undefined });
+    }
   }
 
   #overflow(event: RecordedEvent<Events>, keysBefore: number): boolean {

@@ -23,7 +23,11 @@ export interface Stage {
   /** What `get` and `deleteIfPresent` gave. */
   readonly reads: unknown[];
   /** Applies an event of the next commit. */
-  readonly run: (steps: readonly Step[], declares?: readonly string[]) => boolean;
+  readonly run: (
+    steps: readonly Step[],
+    declares?: readonly string[],
+    fetched?: Readonly<Record<string, unknown>>,
+  ) => boolean;
   /** What is to be stored. */
   readonly changed: () => Record<string, unknown>;
 }
@@ -44,11 +48,12 @@ export function stage({
     cache,
     unit,
     reads,
-    run: (steps, declares) => {
+    run: (steps, declares, fetched = {}) => {
       const event = scriptedEvent(steps, declares, { position: ++position });
       return unit.apply(
         event,
         event.data.declares.map((id) => stateKey("t", id)),
+        new Map(Object.entries(fetched).map(([id, value]) => [stateKey("t", id), value])),
       );
     },
     changed: () => Object.fromEntries(unit.cells().map(({ key, cell }) => [key, cell])),

@@ -82,6 +82,42 @@ describe("what a unit changes", () => {
   });
 });
 
+describe("what was fetched", () => {
+  it("is there for the event that declares it, and is no change", () => {
+    const { run, reads, changed } = stage();
+    run([["get", "a"]], ["a"], { a: null, b: 1 });
+    run([["get", "b"]], ["b"]);
+    expect([reads, changed()]).toEqual([[null, undefined], {}]);
+  });
+
+  it("K15 never overwrites what has been written or deleted since", () => {
+    const { run, reads } = stage();
+    run([
+      ["put", "a", "new"],
+      ["put", "gone", "new"],
+    ]);
+    run([["delete", "gone"]]);
+    const fetched = { a: "old", gone: "old" };
+    run(
+      [
+        ["get", "a"],
+        ["get", "gone"],
+      ],
+      ["a", "gone"],
+      fetched,
+    );
+    expect(reads).toEqual(["new", undefined]);
+  });
+
+  it("K5 is forgotten with the event that is not applied: failed, or too large for the unit", () => {
+    const { run, cache } = stage({ limits: { ...ROOMY, maxKeys: 1 } });
+    run([["put", "x", 1]]);
+    expect(() => run([["get", "a"], ["throw"]], ["a"], { a: 1 })).toThrow(/script/);
+    expect(run([["add", "a", 1]], ["a"], { a: 1 })).toBe(false);
+    expect([...cache.entries()]).toEqual([["t.x", 1]]);
+  });
+});
+
 describe("an event that fails", () => {
   it.each(caches)("leaves no trace, in %s", (_, span) => {
     const { run, cache, unit } = stage({ span });
