@@ -53,6 +53,8 @@ export interface StoreHealth {
   readonly replicas: number;
   /** Settings of the stream that could lose, hide or change events, as the server last said; empty where none could. */
   readonly settingsProblems: readonly SettingsProblem[];
+  /** Whether the store hears what others append, now; always false without `follow`. */
+  readonly following: boolean;
   /** Appends that run or wait. */
   readonly appendsInFlight: number;
   readonly cachedActors: number;
@@ -315,6 +317,7 @@ export class EventStore<Events extends EventMap = EventMap> {
       stream,
       replicas: condition.replicas,
       settingsProblems: condition.problems,
+      following: this.#follower?.following ?? false,
       appendsInFlight: this.#context.turns.size,
       cachedActors: cache.size,
     };

@@ -1,58 +1,136 @@
+import { type Backoff, backoffMs, sleep } from "../internal/backoff.ts";
 import { Feed } from "../nats/feed.ts";
 import type { ConsumerMessage } from "../nats/stored-message.ts";
+import { streamState } from "../nats/stream.ts";
 import { readCommitHeaders } from "./commit.ts";
 import type { StoreContext } from "./context.ts";
+import { Continuity } from "./continuity.ts";
 import { channels } from "./diagnostics.ts";
 import { firstIndex, type HistoryIndex, nextIndex } from "./history-index.ts";
 import type { Head } from "./version-cache.ts";
 
+/** One stretch of listening, until the stream is another one. */
+interface Listening {
+  readonly feed: Feed;
+  readonly continuity: Continuity;
+}
+
+const REOPEN: Backoff = { firstMs: 20, maxMs: 2_000 };
+/** What ended after this long was sound: no reason to wait longer for the next. */
+const SOUND_MS = 10_000;
+
 /**
  * Keeps the version cache fresh with what other processes append: headers only, for actors that are in the cache.
- * It saves round trips and conflicts, and nothing depends on it: what it misses, the server's expectation finds.
+ * It saves round trips and conflicts, and nothing depends on it: what it misses, the server's expectation finds. Whatever
+ * ends its listening, a rollback above all, it begins anew at the stream's end.
  */
 export class Follower {
   readonly #context: StoreContext;
-  readonly #feed: Feed;
   readonly #running: Promise<void>;
   readonly #unlisten: () => void;
+  readonly #end = new AbortController();
+  #listening: Listening | undefined;
 
   /** @param afterPosition where the stream stood before anything was cached */
   constructor(context: StoreContext, afterPosition: number) {
-    const { connection, stream, apiPrefix, inboxPrefix } = context;
     this.#context = context;
-    this.#feed = new Feed(connection, {
+    this.#unlisten = context.connection.listen((event) => {
+      if (event === "disconnect") context.cache.suspectAll();
+    });
+    this.#running = this.#run(afterPosition);
+  }
+
+  /** Whether it hears what is appended now. */
+  get following(): boolean {
+    return this.#listening?.feed.reading === true;
+  }
+
+  async close(): Promise<void> {
+    this.#unlisten();
+    this.#end.abort();
+    await this.#listening?.feed.close();
+    await this.#running;
+  }
+
+  async #run(afterPosition: number): Promise<void> {
+    let from: number | undefined = afterPosition;
+    for (let attempt = 1; from !== undefined; attempt++) {
+      const startedAt = performance.now();
+      const reason = await this.#listen(from);
+      if (this.#done) return;
+      this.#tell(`follow: ${reason}`);
+      if (performance.now() - startedAt > SOUND_MS) attempt = 1;
+      await this.#pause(attempt);
+      from = await this.#whereToGoOn();
+    }
+  }
+
+  /** Hears what is stored behind a position; returns why it hears no more. */
+  async #listen(afterPosition: number): Promise<string> {
+    const listening = this.#open(afterPosition);
+    const { feed, continuity } = listening;
+    this.#listening = listening;
+    try {
+      for (;;) {
+        const messages = await feed.next();
+        if (continuity.inDoubt) await continuity.settled();
+        if (messages === undefined || continuity.ended.aborted) return "the stream was rolled back";
+        for (const message of messages) this.#take(message);
+        const last = messages.at(-1);
+        if (last !== undefined) continuity.remember(last);
+      }
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    } finally {
+      continuity.end();
+      await feed.close();
+    }
+  }
+
+  #open(afterPosition: number): Listening {
+    const { connection, stream, apiPrefix, inboxPrefix, cache, guard } = this.#context;
+    const continuity = new Continuity(this.#context, () => void feed.close());
+    const feed = new Feed(connection, {
       stream,
       apiPrefix,
       inboxPrefix,
       start: { sequence: afterPosition + 1 },
       headersOnly: true,
+      onConsumer: () => continuity.onConsumer(),
       onRecreate: (reason) => {
-        context.cache.suspectAll();
+        cache.suspectAll();
+        guard.suspect();
         this.#tell(reason);
       },
     });
-    this.#unlisten = connection.listen((event) => {
-      if (event === "disconnect") context.cache.suspectAll();
-    });
-    this.#running = this.#run();
+    return { feed, continuity };
   }
 
-  async close(): Promise<void> {
-    this.#unlisten();
-    await this.#feed.close();
-    await this.#running;
-  }
-
-  async #run(): Promise<void> {
-    try {
-      for (;;) {
-        const messages = await this.#feed.next();
-        if (messages === undefined) return;
-        for (const message of messages) this.#take(message);
+  /** The stream's end, as soon as there is a stream; undefined where there will be none. */
+  async #whereToGoOn(): Promise<number | undefined> {
+    const { cache, connection, stream, apiPrefix, limits } = this.#context;
+    const access = { apiPrefix, timeoutMs: limits.readTimeoutMs };
+    for (let attempt = 1; !this.#done; attempt++) {
+      try {
+        await connection.whenConnected(limits.readTimeoutMs, this.#end.signal);
+        const { lastSequence } = await streamState(connection.nc, stream, access);
+        // What was cached before that answer may be older than it.
+        cache.suspectAll();
+        return lastSequence;
+      } catch {
+        // Deleted, without a leader, out of reach: the store's own calls say so. It may come back.
+        await this.#pause(attempt);
       }
-    } catch (error) {
-      this.#tell(`follow ended: ${error instanceof Error ? error.message : String(error)}`);
     }
+    return undefined;
+  }
+
+  async #pause(attempt: number): Promise<void> {
+    await sleep(backoffMs(REOPEN, attempt), this.#end.signal).catch(() => {});
+  }
+
+  get #done(): boolean {
+    return this.#end.signal.aborted || this.#context.connection.closed;
   }
 
   #take(message: ConsumerMessage): void {

@@ -166,6 +166,7 @@ describe("health", () => {
       stream: store.stream,
       replicas: 1,
       settingsProblems: [],
+      following: false,
       appendsInFlight: 0,
       cachedActors: 1,
     });
