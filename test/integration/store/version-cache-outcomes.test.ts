@@ -7,7 +7,7 @@ import {
   VersionConflictError,
 } from "../../../src/index.ts";
 import { eventually } from "../../support/server.ts";
-import { answerTo, publishTo } from "../../support/wire.ts";
+import { answerTo, deliveryOf, publishTo } from "../../support/wire.ts";
 import {
   account,
   type BankStore,
@@ -55,6 +55,8 @@ describe("V12 a failed append leaves the cache as it was", () => {
   it("V12 where the server refuses it", async () => {
     const settings = await stage.settings();
     const limit = { ...settings, max_msg_size: 400 };
+    // A store that heard of the limit would refuse by itself.
+    stage.wire.hold(deliveryOf(/^\$JS\.EVENT\.ADVISORY\./));
     await stage.admin.streams.update(stage.stream, limit);
     const refused = store.append(alice, deposits(50), { expectedVersion: 2 });
     await expect(refused).rejects.toThrow(ServerRefusedError);
