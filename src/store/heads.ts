@@ -1,9 +1,11 @@
 import { ReadTimeoutError, StreamRolledBackError } from "../errors.ts";
+import { abortable } from "../internal/abort.ts";
 import type { ReadBounds } from "../nats/direct.ts";
 import type { StoredMessage } from "../nats/stored-message.ts";
 import { Header, headOf, readCommit, type StoredCommit } from "./commit.ts";
 import type { StoreContext } from "./context.ts";
 import { channels } from "./diagnostics.ts";
+import { settled } from "./stream-guard.ts";
 import { type Head, NO_HEAD } from "./version-cache.ts";
 
 /** What a look at an actor's head showed: its last commit, and the latest head that can be appended behind. */
@@ -87,6 +89,41 @@ export class Heads {
     }
   }
 
+  /**
+   * For a reader that was shown less of an actor than the store knows, or something else. If the stream is the same and
+   * shows it after all, that is the actor's last commit; what was purged is forgotten.
+   *
+   * @param epoch as the guard's was when the reader asked
+   * @throws {StreamRolledBackError} what was known does not stand there any more
+   */
+  async contradicted(
+    subject: string,
+    known: Head,
+    epoch: number,
+    bounds: ReadBounds,
+  ): Promise<StoredCommit> {
+    const { guard, direct, stream, turns } = this.#context;
+    guard.suspect();
+    if (guard.checking !== undefined) {
+      await abortable(settled(guard.checking, stream, bounds.timeoutMs), bounds.signal);
+    }
+    if (guard.epoch === epoch) {
+      // Only the holder of the mutex may lower the cache; who appends to the actor now looks for himself.
+      const locked = turns.mutex.tryLock(subject);
+      try {
+        const commit = locked
+          ? (await this.look(subject, bounds)).commit
+          : await this.fetch(subject, bounds);
+        if (commit !== undefined && !disagrees(known, placeOf(commit))) return commit;
+      } finally {
+        if (locked) turns.mutex.unlock(subject);
+      }
+    }
+    const found = await direct.leaderBySequence(known.sequence, bounds);
+    const commitId = found?.headers.get(Header.commit);
+    throw new StreamRolledBackError(stream, known.sequence, known.commitId, commitId);
+  }
+
   async #lock(subject: string, deadline: number, bounds: ReadBounds): Promise<void> {
     const { mutex } = this.#context.turns;
     if (mutex.tryLock(subject)) return;
@@ -132,7 +169,16 @@ export class Heads {
   }
 }
 
-function disagrees(known: Head, found: Head): boolean {
+/** Where a commit stands, and which it is. */
+type Place = Pick<Head, "sequence" | "commitId">;
+
+/** A commit's place. */
+export function placeOf({ message, commitId }: StoredCommit): Place {
+  return { sequence: message.sequence, commitId };
+}
+
+/** Whether what was found of an actor cannot have come after what is known. */
+export function disagrees(known: Place, found: Place): boolean {
   if (found.sequence === known.sequence) return found.commitId !== known.commitId;
   return found.sequence < known.sequence;
 }

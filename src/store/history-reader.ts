@@ -1,10 +1,12 @@
-import { CorruptCommitError } from "../errors.ts";
+import { CorruptCommitError, StreamRolledBackError } from "../errors.ts";
 import type { ReadBounds } from "../nats/direct.ts";
 import type { StoredMessage } from "../nats/stored-message.ts";
 import { headOf, indexOf, readCommit, type StoredCommit } from "./commit.ts";
 import type { StoreContext } from "./context.ts";
 import { channels } from "./diagnostics.ts";
+import { disagrees, Heads, placeOf } from "./heads.ts";
 import { HistoryWalk, type VersionRange } from "./history-walk.ts";
+import { NO_HEAD } from "./version-cache.ts";
 
 /** Which commits of an actor to read: those that hold a version of the range, oldest first unless `backwards`. */
 export interface HistoryRange {
@@ -25,9 +27,11 @@ const SCAN_BATCH = 512;
  */
 export class HistoryReader {
   readonly #context: StoreContext;
+  readonly #heads: Heads;
 
   constructor(context: StoreContext) {
     this.#context = context;
+    this.#heads = new Heads(context);
   }
 
   /** The commit that holds `version`; `head`, if the caller has it, saves a request. */
@@ -42,13 +46,19 @@ export class HistoryReader {
     return undefined;
   }
 
-  /** The commits of an actor up to the head seen at the start. A read to the end tells the version cache. */
+  /**
+   * The commits of an actor up to the head seen at the start. A read to the end tells the version cache.
+   *
+   * @throws {StreamRolledBackError} the store knew more of the actor, or the stream was rolled back in the middle of it
+   */
   async *commits(
     subject: string,
     range: HistoryRange,
     bounds: ReadBounds,
     knownHead?: StoredCommit,
   ): AsyncGenerator<StoredCommit, void, undefined> {
+    const { guard } = this.#context;
+    const { epoch } = guard;
     const head = knownHead ?? (await this.#head(subject, bounds));
     if (head === undefined) return;
     const fromVersion = range.fromVersion ?? 1;
@@ -70,6 +80,7 @@ export class HistoryReader {
           : this.#scan(subject, head, versions, last, bounds);
         return;
       }
+      if (guard.epoch !== epoch) throw this.#rolledBack(head);
       last = step;
       yield step;
       if (backwards ? step.firstVersion <= fromVersion : step.version >= toVersion) return;
@@ -152,17 +163,22 @@ export class HistoryReader {
   async #head(subject: string, bounds: ReadBounds): Promise<StoredCommit | undefined> {
     const { cache, direct, guard, prefix, replicated } = this.#context;
     const { epoch } = cache;
-    const unsure = replicated() && cache.hasForgotten && cache.peek(subject) === undefined;
+    const guardEpoch = guard.epoch;
+    const known = cache.peek(subject);
+    const unsure = replicated() && cache.hasForgotten && known === undefined;
     let message = unsure ? undefined : await direct.lastBySubject(subject, bounds);
-    const known = cache.peek(subject)?.sequence ?? 0;
     // A replica may lag behind what was seen here; of an actor that is no longer cached nobody can tell.
-    if (unsure || ((message?.sequence ?? 0) < known && replicated())) {
+    const seen = cache.peek(subject)?.sequence ?? 0;
+    if (unsure || ((message?.sequence ?? 0) < seen && replicated())) {
       message = await direct.leaderLastBySubject(subject, bounds);
     }
-    if (message === undefined) return undefined;
-    const commit = readCommit(message, prefix);
+    const commit = message === undefined ? undefined : readCommit(message, prefix);
+    if (known !== undefined && disagrees(known, commit === undefined ? NO_HEAD : placeOf(commit))) {
+      return await this.#heads.contradicted(subject, known, guardEpoch, bounds);
+    }
+    if (commit === undefined) return undefined;
     cache.advance(subject, headOf(commit), epoch);
-    guard.saw(message.sequence, commit.commitId, epoch);
+    guard.saw(commit.message.sequence, commit.commitId, guardEpoch);
     return commit;
   }
 
@@ -186,6 +202,10 @@ export class HistoryReader {
       if (found?.subject === subject) return found;
     }
     return this.#context.direct.lastBySubjectUpTo(subject, message.sequence - 1, bounds);
+  }
+
+  #rolledBack({ message, commitId }: StoredCommit): StreamRolledBackError {
+    return new StreamRolledBackError(this.#context.stream, message.sequence, commitId, undefined);
   }
 
   #tellHole(subject: string, sequence: number, reason: string): void {

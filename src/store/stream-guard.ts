@@ -212,7 +212,7 @@ export async function settled(
 ): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    const message = `stream ${stream} could not be compared with what is known within ${timeoutMs} ms; nothing was sent`;
+    const message = `stream ${stream} could not be compared with what is known of it within ${timeoutMs} ms`;
     timer = setTimeout(() => reject(new JetStreamUnavailableError(message)), timeoutMs);
   });
   try {
