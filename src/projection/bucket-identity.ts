@@ -31,6 +31,12 @@ export interface Owner {
   readonly stream: string;
 }
 
+/** What the bucket of an owner says of itself. */
+export function identityOf({ projection, values, stream }: Owner): Identity {
+  const { name, version, policies } = projection;
+  return { name, version, schemaVersion: SCHEMA_VERSION, values, stream, policies };
+}
+
 /**
  * Marks an empty bucket as the projection's, or checks that it is.
  *
@@ -38,11 +44,10 @@ export interface Owner {
  */
 export async function claimIdentity(
   bucket: Bucket,
-  { projection, values, stream }: Owner,
+  owner: Owner,
   bounds: ReadBounds,
 ): Promise<void> {
-  const { name, version, policies } = projection;
-  const own: Identity = { name, version, schemaVersion: SCHEMA_VERSION, values, stream, policies };
+  const own = identityOf(owner);
   for (;;) {
     const entry = await bucket.leaderGet(IDENTITY_KEY, bounds);
     if (entry !== undefined && !entry.deleted) {
@@ -66,6 +71,23 @@ export async function claimIdentity(
       throw new ServerRefusedError(outcome.errorCode, outcome.description, `bucket ${bucket.name}`);
     }
   }
+}
+
+/** Whose state the bucket holds, and how. @throws {CorruptStateError} also where nothing says so */
+export async function readIdentity(
+  bucket: Bucket,
+  bounds: ReadBounds,
+): Promise<Pick<Identity, "name" | "values">> {
+  const entry = await bucket.leaderGet(IDENTITY_KEY, bounds);
+  if (entry === undefined || entry.deleted) {
+    throw new CorruptStateError(bucket.name, IDENTITY_KEY, "it is missing");
+  }
+  const found = parse(bucket.name, entry.data);
+  const name = found.get("name");
+  const values = found.get("values");
+  if (typeof name === "string" && (values === "msgpack" || values === "json"))
+    return { name, values };
+  throw new CorruptStateError(bucket.name, IDENTITY_KEY, "it names no projection and format");
 }
 
 function parse(bucket: string, data: Uint8Array): Map<string, unknown> {

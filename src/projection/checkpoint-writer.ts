@@ -10,7 +10,7 @@ import type { Bucket, BucketChange } from "../nats/bucket.ts";
 import { ErrorCode, type PublishOutcome } from "../nats/publish.ts";
 import {
   BEGINNING,
-  type Checkpoint,
+  type SharedCheckpoint,
   decodeCheckpoint,
   encodeCheckpoint,
   type StoredCheckpoint,
@@ -72,7 +72,7 @@ export class CheckpointWriter {
   }
 
   /** Makes this the only writer, and tells how far the others came. */
-  async claim(signal: AbortSignal): Promise<Checkpoint> {
+  async claim(signal: AbortSignal): Promise<SharedCheckpoint> {
     for (;;) {
       const standing = await this.read(signal);
       this.#sequence = standing?.sequence ?? 0;
@@ -95,7 +95,7 @@ export class CheckpointWriter {
    */
   async write(
     changes: readonly BucketChange[],
-    checkpoint: Checkpoint,
+    checkpoint: SharedCheckpoint,
     signal: AbortSignal,
   ): Promise<void> {
     const { bucket, attemptMs } = this.#options;

@@ -12,11 +12,22 @@ export interface Checkpoint {
   readonly applied: number;
 }
 
+/** A checkpoint that tells others how far they may read. */
+export interface SharedCheckpoint extends Checkpoint {
+  /** Position up to which all events of interest are applied. @default the one before `position` */
+  readonly complete?: number | undefined;
+}
+
 /** The checkpoint before the first event. */
-export const BEGINNING: Checkpoint = { position: 0, taken: 0, commitId: "", applied: 0 };
+export const BEGINNING: SharedCheckpoint = {
+  position: 0,
+  taken: 0,
+  commitId: "",
+  applied: 0,
+};
 
 /** A checkpoint as the bucket holds it, with what fences off other projectors. */
-export interface StoredCheckpoint extends Checkpoint {
+export interface StoredCheckpoint extends SharedCheckpoint {
   /** Id of the projector that wrote it. */
   readonly writer: string;
   /** Number of the take-over; each projector that starts raises it. */
@@ -29,10 +40,10 @@ const FORMAT = 1;
 
 /** As JSON, so that people can read it with any NATS client. */
 export function encodeCheckpoint(checkpoint: StoredCheckpoint): Uint8Array {
-  const { position, taken, commitId, applied, writer, epoch, nonce } = checkpoint;
-  return Buffer.from(
-    JSON.stringify({ format: FORMAT, position, taken, commitId, applied, writer, epoch, nonce }),
-  );
+  const { position, taken, commitId, applied, complete } = checkpoint;
+  const { writer, epoch, nonce } = checkpoint;
+  const progress = { position, taken, commitId, applied, complete };
+  return Buffer.from(JSON.stringify({ format: FORMAT, ...progress, writer, epoch, nonce }));
 }
 
 /** @throws {CorruptStateError} */
@@ -65,6 +76,7 @@ export function decodeCheckpoint(bucket: string, key: string, data: Uint8Array):
     taken: count("taken"),
     commitId: text("commitId"),
     applied: count("applied"),
+    ...(fields.has("complete") ? { complete: count("complete") } : {}),
     writer: text("writer"),
     epoch: count("epoch"),
     nonce: text("nonce"),

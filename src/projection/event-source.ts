@@ -23,7 +23,7 @@ export interface SourceCommit {
 /** Where to read: behind a checkpoint, or else from the stream's start or a time. */
 export interface SourceStart {
   readonly checkpoint: Checkpoint;
-  readonly since?: Date | undefined;
+  readonly startAt?: Date | number | undefined;
 }
 
 /** The patterns of the subjects that hold selected events. */
@@ -39,14 +39,14 @@ export function subjectsOf(selection: Selection, prefix: string): string[] {
 export function openSource(
   { context, interpreter }: StoreInternals,
   selection: Selection,
-  { checkpoint, since }: SourceStart,
+  { checkpoint, startAt }: SourceStart,
   signal: AbortSignal,
 ): StreamSubscription<SourceCommit> {
   const { position, taken, commitId } = checkpoint;
   const selected: StreamSelection = {
     filters: subjectsOf(selection, context.prefix),
     after: position === 0 ? undefined : formatCursor(position, taken, commitId),
-    since: position === 0 ? since : undefined,
+    since: position === 0 ? startAt : undefined,
     signal,
   };
   const interpret = (

@@ -2,13 +2,18 @@ export { defineProjection, table } from "./definition.ts";
 export {
   CorruptStateError,
   CoverageError,
+  LeaseLostError,
   ProjectionFailedError,
   ProjectionMismatchError,
   ProjectorFencedError,
+  ReactorFailedError,
   StateKeyMissingError,
   StateTooLargeError,
 } from "./errors.ts";
+export { projectionChannels } from "./diagnostics.ts";
 export { Projector, startProjector } from "./projector.ts";
+export { Reactor, startReactor } from "./reactor.ts";
+export { deleteVersion, openTables, StateReader } from "./state-reader.ts";
 export { kvState, memoryState } from "./state-options.ts";
 export type {
   EventSelection,
@@ -23,10 +28,15 @@ export type {
   TableMap,
   ValueOf,
 } from "./definition.ts";
+export type { PhaseMessage, UnitMessage } from "./diagnostics.ts";
 export type { EventPlace } from "./errors.ts";
 export type { ValueFormat } from "./plain-value.ts";
 export type { ProjectorPhase, ProjectorStatus } from "./progress.ts";
 export type { ProjectorOptions } from "./projector.ts";
+export type { ReactorWaitOptions } from "./reactor.ts";
+export type { ReactorDeadLetter } from "./reactor-dead-letters.ts";
+export type { HandleContext, ReactorOptions } from "./reactor-options.ts";
+export type { ReactorPhase, ReactorStatus } from "./reactor-progress.ts";
 export type { ReadTable, ReadTables, TableReadOptions } from "./read-tables.ts";
 export type { DeadLetter, EntriesOptions, StateEntry, WatchedEntry } from "./state-backend.ts";
 export type { StateKey } from "./state-key.ts";

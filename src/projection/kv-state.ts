@@ -2,9 +2,9 @@ import { type Backoff, backoffMs, sleep } from "../internal/backoff.ts";
 import { sameValue } from "../internal/same-value.ts";
 import type { Bucket, BucketChange, BucketEntry } from "../nats/bucket.ts";
 import { MAX_COMMIT_MESSAGES, MAX_FETCH_KEYS } from "../nats/bucket.ts";
-import { claimIdentity, type Owner } from "./bucket-identity.ts";
+import type { Owner } from "./bucket-identity.ts";
 import { CHECKPOINT_KEY, CheckpointWriter } from "./checkpoint-writer.ts";
-import { decodeCheckpoint } from "./checkpoint.ts";
+import { BEGINNING, decodeCheckpoint, type SharedCheckpoint } from "./checkpoint.ts";
 import { formatDeadLetter, parseDeadLetters } from "./dead-letters.ts";
 import { ProjectorFencedError } from "./errors.ts";
 import { type Cell, Generations, TOMBSTONE } from "./generations.ts";
@@ -65,11 +65,27 @@ export class KvState implements StateBackend {
   }
 
   async claim(signal: AbortSignal): Promise<ClaimedState> {
-    const { bucket, owner, generationEvents, requestTimeoutMs } = this.#parts;
-    await claimIdentity(bucket, owner, { timeoutMs: requestTimeoutMs, signal });
+    const { generationEvents } = this.#parts;
     const checkpoint = await this.#writer.claim(signal);
     this.#reader.seen(this.#writer.sequence);
     return { checkpoint, cache: new Generations(generationEvents) };
+  }
+
+  async stored(signal: AbortSignal): Promise<SharedCheckpoint> {
+    const standing = await this.#writer.read(signal);
+    if (standing === undefined) return BEGINNING;
+    this.#reader.seen(standing.sequence);
+    return standing.checkpoint;
+  }
+
+  async *followStored(signal: AbortSignal): AsyncIterable<SharedCheckpoint> {
+    const { bucket } = this.#parts;
+    for await (const batch of bucket.entries({ filter: CHECKPOINT_KEY, until: "never", signal })) {
+      const entry = batch.at(-1);
+      if (entry === undefined || entry.deleted) continue;
+      this.#reader.seen(entry.sequence);
+      yield decodeCheckpoint(bucket.name, CHECKPOINT_KEY, entry.data);
+    }
   }
 
   async fetch(

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from "../errors.ts";
-import { BEGINNING } from "./checkpoint.ts";
+import { BEGINNING, type SharedCheckpoint } from "./checkpoint.ts";
 import { Generations } from "./generations.ts";
 import type {
   ClaimedState,
@@ -29,6 +29,12 @@ export class MemoryState implements StateBackend {
   claim(): Promise<ClaimedState> {
     return Promise.resolve({ checkpoint: BEGINNING, cache: this.#cache });
   }
+
+  stored(): Promise<SharedCheckpoint> {
+    return Promise.resolve(BEGINNING);
+  }
+
+  async *followStored(): AsyncIterable<SharedCheckpoint> {}
 
   fetch(): Promise<never> {
     throw new InvalidArgumentError("keys", "none: the cache is the whole state", "some");

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from "../errors.ts";
 import { Bucket } from "../nats/bucket.ts";
 import type { StoreInternals } from "../store/internals.ts";
+import { claimIdentity, type Owner } from "./bucket-identity.ts";
 import type { Projection, TableMap } from "./definition.ts";
 import { KvState } from "./kv-state.ts";
 import { assertNotLater, bucketOfVersion, makeLive, readLive } from "./live-version.ts";
@@ -67,7 +68,9 @@ export async function openState<Tables extends TableMap>(
   const name = bucketOfVersion(state.bucket, version);
   if (reset) await (await openBucket(internals, name, options)).destroy(signal);
   const bucket = await openBucket(internals, name, options);
-  const owner = { projection, values: state.values, stream: internals.context.stream };
+  const { stream } = internals.context;
+  const owner: Owner = { projection, values: state.values, stream };
+  await claimIdentity(bucket, owner, { timeoutMs, signal });
   return {
     backend: new KvState({ bucket, owner, ...boundsOf(state) }),
     rebuilding: live !== undefined && live.version < version,

@@ -32,7 +32,7 @@ export interface RunParts<Events extends EventMap, Tables extends TableMap> {
   readonly batchMs: number;
   /** Set aside events that fail, and go on. */
   readonly park: boolean;
-  readonly since: Date | undefined;
+  readonly startAt: Date | number | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -81,7 +81,7 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
   #stopped = false;
 
   constructor(parts: RunParts<Events, Tables>, { checkpoint, cache }: ClaimedState) {
-    const { projection, backend, internals, limits, since, signal } = parts;
+    const { projection, backend, internals, limits, startAt, signal } = parts;
     this.#parts = parts;
     this.#cache = cache;
     this.#saved = checkpoint;
@@ -89,17 +89,12 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
     cache.rotateTo(cache.generationOf(Math.max(1, checkpoint.applied)));
     this.#planner = new UnitPlanner(projection, limits, checkpoint);
     this.#unit = new WorkUnit(projection, cache, backend.format, backend.limits);
-    this.#source = openSource(internals, projection.selection, { checkpoint, since }, signal);
-    this.#source.caughtUp.then(
-      () => {
-        if (parts.progress.phase === "catching_up") parts.progress.phase = "live";
-      },
-      () => {},
-    );
+    this.#source = openSource(internals, projection.selection, { checkpoint, startAt }, signal);
   }
 
-  get source(): StreamSubscription<SourceCommit> {
-    return this.#source;
+  /** Resolves when all that stood in the stream at the start was handed out. */
+  get caughtUp(): Promise<void> {
+    return this.#source.caughtUp;
   }
 
   /** Applies no further unit until {@link resume}. */
@@ -254,8 +249,13 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
     progress.parked += deadLetters.length;
     const nothing = changes.length === 0 && deadLetters.length === 0;
     const startedAt = performance.now();
+    const unit = {
+      changes,
+      deadLetters,
+      checkpoint: { ...checkpoint, complete: applied.completeTo },
+    };
     const storing =
-      nothing && unsaved < MAX_UNSAVED_EVENTS ? undefined : backend.commit(applied, signal);
+      nothing && unsaved < MAX_UNSAVED_EVENTS ? undefined : backend.commit(unit, signal);
     if (storing === undefined) {
       if (!nothing) this.#saved = checkpoint;
       this.#tellStored(applied, 0);
@@ -295,7 +295,8 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
   async #saveLatest(): Promise<void> {
     if (this.#latest.position <= this.#saved.position || this.#cache.complete) return;
     const { backend, signal } = this.#parts;
-    await backend.commit({ changes: [], deadLetters: [], checkpoint: this.#latest }, signal);
+    const checkpoint = { ...this.#latest, complete: this.#parts.progress.position };
+    await backend.commit({ changes: [], deadLetters: [], checkpoint }, signal);
   }
 }
 

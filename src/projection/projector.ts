@@ -1,15 +1,20 @@
 import { ClosedError, InvalidArgumentError } from "../errors.ts";
 import { abortable } from "../internal/abort.ts";
 import { deferred } from "../internal/deferred.ts";
-import { leaderLast } from "../store/commit-stream.ts";
+import { uniqueIds } from "../internal/unique-ids.ts";
+import { isBefore, leaderLast } from "../store/commit-stream.ts";
+import type { StoredMessage } from "../nats/stored-message.ts";
 import type { EventMap } from "../store/event.ts";
 import type { EventStore } from "../store/event-store.ts";
 import { internalsOf } from "../store/internals.ts";
 import { count } from "../store/options.ts";
 import type { Projection, TableMap } from "./definition.ts";
 import { subjectsOf } from "./event-source.ts";
+import { projectionChannels } from "./diagnostics.ts";
+import { ProjectorFencedError } from "./errors.ts";
+import { Lease } from "./lease.ts";
 import { type OpenedState, openState } from "./open-state.ts";
-import { Progress, type ProjectorStatus } from "./progress.ts";
+import { Progress, type ProjectorPhase, type ProjectorStatus } from "./progress.ts";
 import { ProjectorRun, type RunParts } from "./projector-run.ts";
 import type { DeadLetter } from "./state-backend.ts";
 import type { StateOptions } from "./state-options.ts";
@@ -25,11 +30,21 @@ export interface ProjectorOptions {
   readonly batchMs?: number | undefined;
   /** What to do with an event on which `keys` or `apply` throws. @default "stop" */
   readonly onFailure?: "stop" | "park" | undefined;
-  /** Begin with the first commit stored at or after this, where there is no state yet. For tests. @default the first */
-  readonly since?: Date | undefined;
+  /**
+   * Where there is no state yet, begin with the first commit stored at or after this time, or with the one at this
+   * position. For tests: what is left out is missing from the state. @default the first
+   */
+  readonly startAt?: Date | number | undefined;
+  /**
+   * Take turns with the projectors of this version in other processes: one is active, the others wait and take over
+   * within about `leaseMs` when it dies, at once when it is closed. All must ask for it. @default false
+   */
+  readonly standby?: boolean | undefined;
+  /** How long the active projector is waited for when it does not show that it lives. @default 3000 */
+  readonly leaseMs?: number | undefined;
   /** Delete the state of this version first. Not while another projector runs it. @default false */
   readonly reset?: boolean | undefined;
-  /** Called about twice a second while catching up, and when that is done. Must not throw. */
+  /** Called about twice a second while catching up, and when the phase changes. Must not throw. */
   readonly onProgress?: ((status: ProjectorStatus) => void) | undefined;
   /** Ends the start; a running projector is ended by `close`. */
   readonly signal?: AbortSignal | undefined;
@@ -43,6 +58,8 @@ const CLOSE_MS = 5_000;
 interface ProjectorSetup<Events extends EventMap, Tables extends TableMap>
   extends Omit<RunParts<Events, Tables>, "progress"> {
   readonly state: OpenedState;
+  /** Where several projectors take turns. */
+  readonly lease: Lease | undefined;
   /** Aborts what still runs when closing takes too long. */
   readonly stopping: AbortController;
   readonly onProgress: ((status: ProjectorStatus) => void) | undefined;
@@ -146,28 +163,88 @@ export class Projector<Events extends EventMap, Tables extends TableMap> {
   }
 
   async #close(): Promise<void> {
-    const { stopping, backend } = this.#setup;
+    const { stopping, backend, lease } = this.#setup;
     const timer = setTimeout(() => stopping.abort(new ClosedError("the projector")), CLOSE_MS);
     await this.#run?.stop();
+    await lease?.close();
     await this.ended.catch(() => {});
     clearTimeout(timer);
     await backend.close();
   }
 
   async #live(): Promise<void> {
-    const { backend, state, signal, onProgress } = this.#setup;
-    if (onProgress !== undefined) {
-      this.#ticker = setInterval(() => onProgress(this.status()), PROGRESS_MS);
+    const { lease, signal } = this.#setup;
+    this.#ticker = setInterval(() => this.#tick(), PROGRESS_MS);
+    if (lease === undefined) {
+      await this.#lead(signal);
+      return;
     }
+    while (this.#closing === undefined) {
+      await this.#standBy(lease);
+      if (this.#closing !== undefined) return;
+      try {
+        await this.#lead(AbortSignal.any([signal, lease.lost]));
+      } catch (error) {
+        // Another one goes on from where this one stored last.
+        if (!lease.lost.aborted && !(error instanceof ProjectorFencedError)) throw error;
+      } finally {
+        this.#run = undefined;
+        await lease.release();
+      }
+    }
+  }
+
+  /** What stands before the start needs no waiting for. */
+  async #passOver(signal: AbortSignal): Promise<void> {
+    const { startAt } = this.#setup;
+    if (startAt === undefined) return;
+    const last = await this.#leaderLast(signal);
+    if (last !== undefined && isBefore(last, startAt)) this.#progress.stored(last.sequence, 0, 0);
+  }
+
+  /** Waits for its turn; meanwhile it tells how far the active one is. */
+  async #standBy(lease: Lease): Promise<void> {
+    const { backend, signal } = this.#setup;
+    const turn = new AbortController();
+    this.#enter("standby");
+    this.#progress.begin(await backend.stored(signal), await this.#lastMatching(signal));
+    this.#started.resolve();
+    const following = this.#followStored(AbortSignal.any([signal, turn.signal]));
+    try {
+      await lease.acquire(signal);
+    } catch (error) {
+      if (this.#closing === undefined) throw error;
+    } finally {
+      turn.abort(new ClosedError("the standby"));
+      await following.catch(() => {});
+    }
+  }
+
+  async #followStored(signal: AbortSignal): Promise<void> {
+    const progress = this.#progress;
+    for await (const stored of this.#setup.backend.followStored(signal)) {
+      const complete = stored.complete ?? Math.max(0, stored.position - 1);
+      progress.delivered(0, 0, complete, 0);
+      progress.stored(complete, stored.applied, Date.now());
+    }
+  }
+
+  async #lead(signal: AbortSignal): Promise<void> {
+    const { backend, state } = this.#setup;
     const claimed = await backend.claim(signal);
-    const head = await this.#lastMatching(signal);
-    this.#progress.begin(claimed.checkpoint, head);
-    const run = new ProjectorRun({ ...this.#setup, progress: this.#progress }, claimed);
+    this.#enter("catching_up");
+    this.#progress.begin(claimed.checkpoint, await this.#lastMatching(signal));
+    if (claimed.checkpoint.position === 0) await this.#passOver(signal);
+    const run = new ProjectorRun({ ...this.#setup, progress: this.#progress, signal }, claimed);
     this.#run = run;
     if (this.#paused) run.pause();
     if (!state.rebuilding) await state.makeLive(signal);
+    run.caughtUp.then(
+      () => this.#enter("live"),
+      () => {},
+    );
     this.#started.resolve();
-    if (this.#closing !== undefined) return;
+    if (this.#closing !== undefined) await run.stop();
     const running = run.run();
     if (state.rebuilding) this.#goLive().catch((error: unknown) => run.fail(error));
     await running;
@@ -180,19 +257,37 @@ export class Projector<Events extends EventMap, Tables extends TableMap> {
     await state.makeLive(signal);
   }
 
+  #enter(phase: "standby" | "catching_up" | "live"): void {
+    this.#progress.phase = phase;
+    this.#tell(phase, undefined);
+  }
+
   #end(phase: "stopped" | "failed", error: unknown): void {
     clearInterval(this.#ticker);
     this.#progress.end(phase, error);
+    this.#tell(phase, phase === "failed" ? error : undefined);
+  }
+
+  #tick(): void {
+    if (this.#progress.phase === "catching_up") this.#setup.onProgress?.(this.status());
+  }
+
+  #tell(phase: ProjectorPhase, error: unknown): void {
     this.#setup.onProgress?.(this.status());
+    if (!projectionChannels.phase.hasSubscribers) return;
+    projectionChannels.phase.publish({ projection: this.#setup.projection.name, phase, error });
   }
 
   /** Position of the last commit of interest. */
   async #lastMatching(signal: AbortSignal | undefined): Promise<number> {
+    return (await this.#leaderLast(signal))?.sequence ?? 0;
+  }
+
+  #leaderLast(signal: AbortSignal | undefined): Promise<StoredMessage | undefined> {
     const { internals, projection } = this.#setup;
     const { context } = internals;
     const bounds = { timeoutMs: context.limits.readTimeoutMs, signal };
-    const filters = subjectsOf(projection.selection, context.prefix);
-    return (await leaderLast(context, filters, bounds))?.sequence ?? 0;
+    return leaderLast(context, subjectsOf(projection.selection, context.prefix), bounds);
   }
 }
 
@@ -207,12 +302,13 @@ export async function startProjector<Events extends EventMap, Tables extends Tab
   projection: Projection<Events, Tables>,
   options: ProjectorOptions,
 ): Promise<Projector<Events, Tables>> {
-  const { onFailure = "stop", since, onProgress, signal } = options;
+  const { onFailure = "stop", startAt, onProgress, signal } = options;
   const maxEvents = count("maxBatchEvents", options.maxBatchEvents ?? 4_096, 1);
   const batchMs = count("batchMs", options.batchMs ?? 0, 0);
   if (onFailure !== "stop" && onFailure !== "park") {
     throw new InvalidArgumentError("onFailure", '"stop" or "park"', onFailure);
   }
+  checkStart(startAt);
   signal?.throwIfAborted();
   const internals = internalsOf(store);
   const reset = options.reset ?? false;
@@ -222,12 +318,13 @@ export async function startProjector<Events extends EventMap, Tables extends Tab
     internals,
     projection,
     state,
+    lease: options.standby === true ? openLease(state, projection.version, options) : undefined,
     backend: state.backend,
     stopping,
     limits: { maxEvents, maxKeys: 900 },
     batchMs,
     park: onFailure === "park",
-    since,
+    startAt,
     onProgress,
     signal: stopping.signal,
   });
@@ -238,4 +335,22 @@ export async function startProjector<Events extends EventMap, Tables extends Tab
     throw error;
   }
   return projector;
+}
+
+function checkStart(startAt: unknown): void {
+  if (startAt === undefined) return;
+  if (startAt instanceof Date && !Number.isNaN(startAt.getTime())) return;
+  if (typeof startAt === "number" && Number.isSafeInteger(startAt) && startAt >= 1) return;
+  throw new InvalidArgumentError("startAt", "a valid Date, or a position from 1", startAt);
+}
+
+function openLease(
+  { directory }: OpenedState,
+  version: number,
+  { leaseMs }: ProjectorOptions,
+): Lease {
+  if (directory === undefined) {
+    throw new InvalidArgumentError("standby", "false: state in memory is each process's own", true);
+  }
+  return new Lease(directory, { key: `lease.v${version}`, holder: uniqueIds()(), ttlMs: leaseMs });
 }

@@ -1,4 +1,4 @@
-import type { Checkpoint } from "./checkpoint.ts";
+import type { SharedCheckpoint } from "./checkpoint.ts";
 import type { Cell, Generations } from "./generations.ts";
 import type { ValueFormat } from "./plain-value.ts";
 import type { StateKey } from "./state-key.ts";
@@ -27,7 +27,7 @@ export interface DeadLetter {
 export interface UnitResult {
   readonly changes: readonly CellChange[];
   readonly deadLetters: readonly DeadLetter[];
-  readonly checkpoint: Checkpoint;
+  readonly checkpoint: SharedCheckpoint;
 }
 
 /** One value of a table. */
@@ -59,7 +59,7 @@ export interface WatchedEntry<Value = unknown> {
 
 /** State that a projector has claimed. */
 export interface ClaimedState {
-  readonly checkpoint: Checkpoint;
+  readonly checkpoint: SharedCheckpoint;
   /** What is cached of it: all of it for state in memory, else nothing yet. */
   readonly cache: Generations;
 }
@@ -70,6 +70,10 @@ export interface StateBackend {
   readonly limits: UnitLimits;
   /** Makes this projector the one that writes, and tells how far the state is. */
   claim(signal: AbortSignal): Promise<ClaimedState>;
+  /** How far the state is, whoever writes it. */
+  stored(signal: AbortSignal): Promise<SharedCheckpoint>;
+  /** The same each time somebody stores a unit. */
+  followStored(signal: AbortSignal): AsyncIterable<SharedCheckpoint>;
   /** The values of those keys that are there, at least as new as all that this projector has stored. */
   fetch(keys: readonly StateKey[], signal: AbortSignal): Promise<ReadonlyMap<StateKey, unknown>>;
   /** Stores a unit; undefined, or a promise that resolves, when it is durable. @throws {ProjectorFencedError} */

@@ -15,8 +15,8 @@ export interface StreamSelection {
   readonly filters: readonly string[];
   /** Go on behind this; excludes `since`. */
   readonly after?: Cursor | "now" | undefined;
-  /** From the first commit recorded at or after this. */
-  readonly since?: Date | undefined;
+  /** From the first commit recorded at or after this time, or from this position on. */
+  readonly since?: Date | number | undefined;
   /** Commits asked for and held at most. */
   readonly maxBufferedCommits?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -103,7 +103,7 @@ export class CommitStream {
     this.#start = await this.#findStart();
     const last = await leaderLast(this.#context, filters, this.#bounds);
     this.throwIfCut();
-    const tooOld = since !== undefined && (last?.timestampMs ?? 0) < since.getTime();
+    const tooOld = last !== undefined && isBefore(last, since);
     this.#target = tooOld ? 0 : (last?.sequence ?? 0);
     this.#last = this.#start.position;
     this.#checkTarget();
@@ -181,6 +181,7 @@ export class CommitStream {
   async #findStart(): Promise<Start> {
     const { after, since } = this.#selection;
     const { direct, prefix } = this.#context;
+    if (typeof since === "number") return startBehind(since - 1);
     if (since !== undefined) return { at: { time: since }, position: 0, taken: 0 };
     if (after === undefined) return BEGINNING;
     if (after === "now") {
@@ -273,6 +274,14 @@ export async function leaderLast(
     if (message !== undefined && message.sequence > (last?.sequence ?? 0)) last = message;
   }
   return last;
+}
+
+/** Whether a reader that begins there passes the message over. */
+export function isBefore(message: StoredMessage, since: Date | number | undefined): boolean {
+  if (since === undefined) return false;
+  return typeof since === "number"
+    ? message.sequence < since
+    : message.timestampMs < since.getTime();
 }
 
 function startBehind(position: number): Start {

@@ -72,7 +72,7 @@ export class StagedRun {
     const backend = mirrored(state, claimed, options.interference ?? {});
     const limits = { maxEvents, maxKeys };
     const parts = { internals, projection, backend, progress, limits, batchMs: 0, park: false };
-    const run = new ProjectorRun({ ...parts, since: undefined, signal }, claimed);
+    const run = new ProjectorRun({ ...parts, startAt: undefined, signal }, claimed);
     onTestFinished(async () => {
       stopping.abort(new Error("the test is over"));
       await run.stop();
@@ -91,6 +91,8 @@ function mirrored(
     format: state.format,
     limits: state.limits,
     claim: (signal) => state.claim(signal),
+    stored: (signal) => state.stored(signal),
+    followStored: (signal) => state.followStored(signal),
     fetch: (keys, signal) => state.fetch(keys, signal),
     commit: async (unit, signal) => {
       const cells = [...cache.entries()];
