@@ -1,6 +1,6 @@
 import { abortable } from "../internal/abort.ts";
 import { type Deferred, deferred } from "../internal/deferred.ts";
-import type { Checkpoint } from "./checkpoint.ts";
+import type { SharedCheckpoint } from "./checkpoint.ts";
 
 /**
  * What a projector does: `standby` waits for its turn, `catching_up` applies what stood in the stream when it started,
@@ -80,13 +80,12 @@ export class Progress {
   }
 
   /** A run begins: what the state holds already, and where the stream ends now. */
-  begin({ position, applied }: Checkpoint, head: number): void {
-    this.#position = position;
-    this.#start = position;
-    this.#head = Math.max(head, position);
-    this.#applied = applied;
+  begin({ position, complete = position, applied }: SharedCheckpoint, head: number): void {
+    this.#start = complete;
+    this.#head = Math.max(head, complete);
     this.#rateApplied = applied;
     this.#rateSince = performance.now();
+    this.stored(complete, applied, this.#recordedAtMs);
   }
 
   /** Commits came from the stream; `pending` more are there. */
