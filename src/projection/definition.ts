@@ -89,7 +89,10 @@ export interface ProjectionDefinition<
   readonly name: string;
   /** A whole number from 1; raise it when `keys`, `apply`, `tables` or `events` change: the state is then built anew. */
   readonly version: number;
-  readonly events: Selection;
+  readonly events: Selection & {
+    // Beside an actor type that there is, TypeScript itself would let any other pass.
+    readonly [Type in Exclude<keyof Selection, ActorType<Events>>]: never;
+  };
   readonly tables: Tables;
   /** Versions of rules from elsewhere that the state depends on; state made under others is refused. @default none */
   readonly policies?: Readonly<Record<string, number>> | undefined;

@@ -151,6 +151,12 @@ describe("a plan", () => {
     ]);
   });
 
+  it("counts a key that several of its events need once", () => {
+    const sharing = scriptedCommit(1, [reads("a"), [...reads("a"), ...reads("b")], reads("c")]);
+    const plans = drain(plannerOf([sharing], { maxKeys: 2 }), new Generations(100));
+    expect(plans.map(({ missing }) => [...missing])).toEqual([["t.a", "t.b"], ["t.c"]]);
+  });
+
   it("counts events that were not selected as taken with those behind which they stand", () => {
     // Of five events, the second and third are selected.
     const commit = scriptedCommit(4, [reads("a"), reads("b")], { total: 5, first: 1 });
