@@ -33,6 +33,8 @@ export interface RunParts<Events extends EventMap, Tables extends TableMap> {
   /** Set aside events that fail, and go on. */
   readonly park: boolean;
   readonly startAt: Date | number | undefined;
+  /** Read the whole stream, not only what is selected. */
+  readonly readAll?: boolean | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -81,7 +83,7 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
   #stopped = false;
 
   constructor(parts: RunParts<Events, Tables>, { checkpoint, cache }: ClaimedState) {
-    const { projection, backend, internals, limits, startAt, signal } = parts;
+    const { projection, backend, internals, limits, startAt, readAll, signal } = parts;
     this.#parts = parts;
     this.#cache = cache;
     this.#saved = checkpoint;
@@ -89,7 +91,12 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
     cache.rotateTo(cache.generationOf(Math.max(1, checkpoint.applied)));
     this.#planner = new UnitPlanner(projection, limits, checkpoint);
     this.#unit = new WorkUnit(projection, cache, backend.format, backend.limits);
-    this.#source = openSource(internals, projection.selection, { checkpoint, startAt }, signal);
+    this.#source = openSource(
+      internals,
+      projection.selection,
+      { checkpoint, startAt, readAll },
+      signal,
+    );
   }
 
   /** Resolves when all that stood in the stream at the start was handed out. */

@@ -9,7 +9,7 @@ import type { EventStore } from "../store/event-store.ts";
 import { internalsOf } from "../store/internals.ts";
 import { count } from "../store/options.ts";
 import type { Projection, TableMap } from "./definition.ts";
-import { subjectsOf } from "./event-source.ts";
+import { selectsMost, subjectsOf } from "./event-source.ts";
 import { projectionChannels } from "./diagnostics.ts";
 import { ProjectorFencedError } from "./errors.ts";
 import { Lease } from "./lease.ts";
@@ -235,7 +235,9 @@ export class Projector<Events extends EventMap, Tables extends TableMap> {
     this.#enter("catching_up");
     this.#progress.begin(claimed.checkpoint, await this.#lastMatching(signal));
     if (claimed.checkpoint.position === 0) await this.#passOver(signal);
-    const run = new ProjectorRun({ ...this.#setup, progress: this.#progress, signal }, claimed);
+    const readAll = await this.#selectsMost(claimed.checkpoint.position + 1, signal);
+    const parts = { ...this.#setup, progress: this.#progress, readAll, signal };
+    const run = new ProjectorRun(parts, claimed);
     this.#run = run;
     if (this.#paused) run.pause();
     if (!state.rebuilding) await state.makeLive(signal);
@@ -281,6 +283,12 @@ export class Projector<Events extends EventMap, Tables extends TableMap> {
   /** Position of the last commit of interest. */
   async #lastMatching(signal: AbortSignal | undefined): Promise<number> {
     return (await this.#leaderLast(signal))?.sequence ?? 0;
+  }
+
+  #selectsMost(from: number, signal: AbortSignal): Promise<boolean> {
+    const { internals, projection } = this.#setup;
+    const bounds = { timeoutMs: internals.context.limits.readTimeoutMs, signal };
+    return selectsMost(internals, projection.selection, from, bounds);
   }
 
   #leaderLast(signal: AbortSignal | undefined): Promise<StoredMessage | undefined> {

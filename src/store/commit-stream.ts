@@ -17,6 +17,10 @@ export interface StreamSelection {
   readonly after?: Cursor | "now" | undefined;
   /** From the first commit recorded at or after this time, or from this position on. */
   readonly since?: Date | number | undefined;
+  /** Takes these subjects only, of those that match: where the server's own filter is slower than reading all. */
+  readonly accepts?: ((subject: string) => boolean) | undefined;
+  /** Leave the version cache alone until caught up: it costs a look at each commit. @default false */
+  readonly passesCache?: boolean | undefined;
   /** Commits asked for and held at most. */
   readonly maxBufferedCommits?: number | undefined;
   readonly signal?: AbortSignal | undefined;

@@ -15,19 +15,25 @@ export class CommitValues<T> {
   readonly #stream: CommitStream;
   readonly #interpret: Interpret<T>;
   readonly #onCommit: (commit: StoredCommit) => void;
+  readonly #accepts: ((subject: string) => boolean) | undefined;
   #failure: { readonly error: unknown } | undefined;
 
-  /** @param onCommit told of each commit that could be read */
+  /**
+   * @param accepts which subjects to read; undefined for all
+   * @param onCommit told of each commit that could be read
+   */
   constructor(
     context: StoreContext,
     stream: CommitStream,
     interpret: Interpret<T>,
     onCommit: (commit: StoredCommit) => void,
+    accepts: ((subject: string) => boolean) | undefined = undefined,
   ) {
     this.#prefix = context.prefix;
     this.#stream = stream;
     this.#interpret = interpret;
     this.#onCommit = onCommit;
+    this.#accepts = accepts;
   }
 
   /** Throws what made a commit unreadable, once the values of those before it were given. */
@@ -45,6 +51,7 @@ export class CommitValues<T> {
     try {
       for (const message of messages) {
         if (message.sequence > upTo || values.length >= limit) break;
+        if (this.#accepts !== undefined && !this.#accepts(message.subject)) continue;
         const commit = readCommit(message, this.#prefix);
         this.#onCommit(commit);
         const made = this.#interpret(commit, this.#stream.takenAt(message.sequence));

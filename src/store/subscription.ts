@@ -35,6 +35,7 @@ export class StreamSubscription<T> implements Subscription<T> {
   readonly #made: CommitValues<T>;
   readonly #caughtUp = deferred();
   readonly #iterator: BatchedIterator<T>;
+  readonly #passesCache: boolean;
   readonly #opened: Promise<void>;
   readonly #ended = deferred();
   readonly #epochs: { readonly guard: number; readonly cache: number };
@@ -44,9 +45,9 @@ export class StreamSubscription<T> implements Subscription<T> {
     this.#context = context;
     this.#epochs = { guard: context.guard.epoch, cache: context.cache.epoch };
     this.#stream = new CommitStream(context, selection);
-    this.#made = new CommitValues(context, this.#stream, interpret, (commit) =>
-      this.#tellCache(commit),
-    );
+    this.#passesCache = selection.passesCache ?? false;
+    const onCommit = (commit: StoredCommit): void => this.#tellCache(commit);
+    this.#made = new CommitValues(context, this.#stream, interpret, onCommit, selection.accepts);
     this.#iterator = new BatchedIterator({
       next: () => this.nextBatch(),
       close: () => this.close(),
@@ -141,7 +142,7 @@ export class StreamSubscription<T> implements Subscription<T> {
       cache.advance(subject, headOf(commit), this.#epochs.cache);
       return;
     }
-    if (cache.epoch !== this.#epochs.cache) return;
+    if (this.#passesCache || cache.epoch !== this.#epochs.cache) return;
     const known = cache.peek(subject);
     if (known !== undefined && known.sequence < sequence) cache.refresh(subject, headOf(commit));
   }
