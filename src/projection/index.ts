@@ -1,3 +1,4 @@
+export { check } from "./check.ts";
 export { defineProjection, table } from "./definition.ts";
 export {
   CorruptStateError,
@@ -15,6 +16,9 @@ export { Projector, startProjector } from "./projector.ts";
 export { Reactor, startReactor } from "./reactor.ts";
 export { deleteVersion, openTables, StateReader } from "./state-reader.ts";
 export { kvState, memoryState } from "./state-options.ts";
+export type { CheckOptions, CheckProgress } from "./check.ts";
+export type { CheckFinding, CheckReport } from "./check-report.ts";
+export type { CheckPhase } from "./check-run.ts";
 export type {
   EventSelection,
   Immutable,
