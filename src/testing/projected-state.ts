@@ -115,11 +115,11 @@ function fold<Events extends EventMap, Tables extends TableMap>(
         };
       }),
   );
+  unit.begin();
   for (const { event, keys, failure } of planner.plan(cache).events) {
     if (failure !== undefined) {
       throw new ProjectionFailedError(projection.name, event, failure.error);
     }
-    unit.begin();
     unit.apply(event as RecordedEvent<Events>, keys);
   }
   return cache;

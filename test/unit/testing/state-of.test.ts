@@ -84,6 +84,21 @@ describe("stateOf", () => {
   });
 });
 
+describe("a selection of event types", () => {
+  it("is kept to", () => {
+    const deposits = defineProjection<Bank>()({
+      name: "deposits",
+      version: 1,
+      events: { account: ["Deposited"] },
+      tables: { count: table<number>() },
+      keys: (_, t) => [t.count.key("all")],
+      apply: (_, t) => t.count.put("all", (t.count.get("all") ?? 0) + 1),
+    });
+    const state = stateOf(deposits).after([deposited(2n), withdrawn(1n), deposited(1n)]);
+    expect(state.tables.count.get("all")).toBe(2);
+  });
+});
+
 describe("given events", () => {
   const seen: RecordedEvent<Noted>[] = [];
   const collecting = notes((event) => {
