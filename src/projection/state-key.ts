@@ -12,15 +12,24 @@ const maxEscapedBytes = 700;
 /** What needs no second look: short, and no character that is escaped. */
 const plain = /^[A-Za-z0-9_-]{1,200}$/;
 
+/** The key made last: an event declares, reads and puts the same one, and a text that is used again has its hash. */
+let lastTable = "";
+let lastId = "";
+let lastKey: StateKey = "" as StateKey;
+
 /**
  * The key of an id in a table.
  *
  * @throws {InvalidArgumentError} of an empty id, one with lone surrogates, or one too long for a NATS subject
  */
 export function stateKey(table: string, id: string): StateKey {
+  if (id === lastId && table === lastTable) return lastKey;
   // A pattern also tests what is no text, as its text.
   if (typeof id !== "string" || !plain.test(id)) checkId(table, id);
-  return `${table}.${id}` as StateKey;
+  lastTable = table;
+  lastId = id;
+  lastKey = `${table}.${id}` as StateKey;
+  return lastKey;
 }
 
 /** The table and the id of a key. */
