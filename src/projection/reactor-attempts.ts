@@ -1,0 +1,81 @@
+import { backoffMs, sleep } from "../internal/backoff.ts";
+import { Slots } from "../internal/slots.ts";
+import type { RecordedEvent } from "../store/event.ts";
+import { ReactorFailedError } from "./errors.ts";
+import type { ReactorSettings } from "./reactor-options.ts";
+
+/** What may end the work on an event. */
+export interface AttemptSignals {
+  /** Ends attempts that run: their signal aborts. */
+  readonly abort: AbortSignal;
+  /** Lets the attempt that runs come to its end, and makes no further one. */
+  readonly stopping: AbortSignal;
+}
+
+/** Calls `handle`, one event at a time and each as often as it must be. */
+export class Attempts {
+  readonly #settings: ReactorSettings;
+  readonly #turn = new Slots(1);
+
+  constructor(settings: ReactorSettings) {
+    this.#settings = settings;
+  }
+
+  /**
+   * Handles an event, with waits between attempts that grow.
+   *
+   * @param onRetry told of each failure that is followed by another attempt
+   * @throws {ReactorFailedError} when all attempts failed; the reason of one of the signals
+   */
+  async handle(
+    event: RecordedEvent,
+    { abort, stopping }: AttemptSignals,
+    onRetry: (error: unknown) => void,
+  ): Promise<void> {
+    const { name, maxAttempts, retry } = this.#settings;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.once(event, attempt, abort);
+      } catch (error) {
+        // The handler gave up because it was told to: that says nothing of the event.
+        abort.throwIfAborted();
+        if (attempt >= maxAttempts) throw new ReactorFailedError(name, event, attempt, error);
+        onRetry(error);
+      }
+      await sleep(backoffMs(retry, attempt), stopping);
+      abort.throwIfAborted();
+    }
+  }
+
+  /** One attempt. */
+  async once(event: RecordedEvent, attempt: number, abort: AbortSignal): Promise<void> {
+    await this.#turn.take(abort);
+    // One signal an attempt, so that what a handler leaves on it goes with it.
+    const own = new AbortController();
+    const onAbort = (): void => own.abort(abort.reason);
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      abort.throwIfAborted();
+      abort.addEventListener("abort", onAbort, { once: true });
+      timer = this.#startTimer(own);
+      await this.#settings.handle(event, { attempt, signal: own.signal });
+    } finally {
+      clearTimeout(timer);
+      abort.removeEventListener("abort", onAbort);
+      this.#turn.release();
+    }
+  }
+
+  /** Waits until nothing is being handled, and handles nothing more. */
+  async end(): Promise<void> {
+    await this.#turn.take();
+  }
+
+  #startTimer(own: AbortController): NodeJS.Timeout | undefined {
+    const { handleTimeoutMs } = this.#settings;
+    if (handleTimeoutMs === undefined) return undefined;
+    const reason = `handle took longer than ${handleTimeoutMs} ms`;
+    const onTimeout = (): void => own.abort(new DOMException(reason, "TimeoutError"));
+    return setTimeout(onTimeout, handleTimeoutMs);
+  }
+}
