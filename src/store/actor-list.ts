@@ -1,3 +1,4 @@
+import { abortable } from "../internal/abort.ts";
 import { listSubjects } from "../nats/subjects.ts";
 import type { StoreContext } from "./context.ts";
 import { count } from "./options.ts";
@@ -11,6 +12,9 @@ export interface ActorPage<Type extends string = string> {
   readonly after?: Actor | undefined;
   /** Actors at most. @default all */
   readonly limit?: number | undefined;
+  /** How long one answer of the server may take, which holds up to 100,000 actors. @default the store's `readTimeoutMs` */
+  readonly timeoutMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** The actors of a stream in the order of their subjects. */
@@ -19,16 +23,22 @@ export async function* listActors(
   options: ActorPage,
 ): AsyncGenerator<Actor, void, undefined> {
   const { connection, stream, apiPrefix, prefix, limits } = context;
-  const { type, after } = options;
+  const { type, after, signal } = options;
+  const timeoutMs =
+    options.timeoutMs === undefined
+      ? limits.readTimeoutMs
+      : count("timeoutMs", options.timeoutMs, 1);
   if (type !== undefined) validateActorType(type, "type");
   const filter = type === undefined ? `${prefix}.>` : `${prefix}.${type}.*`;
   const behind = after === undefined ? "" : actorSubject(prefix, after);
   let left =
     options.limit === undefined ? Number.POSITIVE_INFINITY : count("limit", options.limit, 0);
   for (let offset = 0; left > 0; ) {
-    const { readTimeoutMs } = limits;
-    const page = await listSubjects(connection, stream, apiPrefix, filter, offset, readTimeoutMs);
+    signal?.throwIfAborted();
+    const answer = listSubjects(connection, stream, apiPrefix, filter, offset, timeoutMs);
+    const page = await abortable(answer, signal);
     for (const subject of page.subjects) {
+      signal?.throwIfAborted();
       const actor = subject > behind ? parseActorSubject(prefix, subject) : undefined;
       if (actor === undefined) continue;
       yield actor;

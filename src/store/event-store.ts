@@ -1,13 +1,8 @@
-import {
-  type AppendOutcomeUnknownError,
-  ClosedError,
-  InvalidArgumentError,
-  ReadTimeoutError,
-} from "../errors.ts";
-import { backoffMs, sleep } from "../internal/backoff.ts";
+import { type AppendOutcomeUnknownError, ClosedError } from "../errors.ts";
+import { releaseAll } from "../internal/release-all.ts";
 import { uniqueIds } from "../internal/unique-ids.ts";
 import { borrowConnection, type NatsConnection, openConnection } from "../nats/connection.ts";
-import { streamState } from "../nats/stream.ts";
+import type { ReadBounds } from "../nats/direct.ts";
 import type { SettingsProblem } from "../nats/stream-settings.ts";
 import { type ActorPage, listActors } from "./actor-list.ts";
 import { ActorReader, type ReadOptions } from "./actor-reader.ts";
@@ -20,8 +15,9 @@ import { Follower } from "./follower.ts";
 import { Heads } from "./heads.ts";
 import { HistoryReader } from "./history-reader.ts";
 import { keepInternals } from "./internals.ts";
-import { type ConnectOptions, resolveOptions, type StoreOptions } from "./options.ts";
+import { type ConnectOptions, count, resolveOptions, type StoreOptions } from "./options.ts";
 import { Placement } from "./placement.ts";
+import { lastPosition, waitForPosition } from "./positions.ts";
 import { type StreamReadOptions, StreamReader, type SubscribeOptions } from "./stream-reader.ts";
 import { type Actor, actorSubject } from "./subject.ts";
 import type { Subscription } from "./subscription.ts";
@@ -232,11 +228,9 @@ export class EventStore<Events extends EventMap = EventMap> {
   }
 
   /** Position of the stream's last commit, by the leader; 0 for an empty stream. */
-  async head(): Promise<number> {
+  async head(options: WaitOptions = {}): Promise<number> {
     this.#assertOpen();
-    const { connection, stream, apiPrefix, limits } = this.#context;
-    const access = { apiPrefix, timeoutMs: limits.readTimeoutMs };
-    return (await streamState(connection.nc, stream, access)).lastSequence;
+    return await lastPosition(this.#context, this.#bounds(options));
   }
 
   /** The actors of a type (or of all), sorted by subject. The server lists them all for this: not for hot paths. */
@@ -280,30 +274,15 @@ export class EventStore<Events extends EventMap = EventMap> {
   }
 
   /**
-   * Waits until reads of this store see `position`: for reading one's own writes from a replica that lags, or another
-   * process's, whose position came along with a message.
+   * Waits until the stream holds `position`: for what another process appended, whose position came along with a message.
+   * From then on `readAll`, `readCommits`, `latestVersion`, and reads of the actor whose commit stands there show it,
+   * also where replicas lag; reads of other actors may still be answered by a replica that is behind.
    *
    * @throws {ReadTimeoutError}
    */
   async waitFor(position: number, options: WaitOptions = {}): Promise<void> {
     this.#assertOpen();
-    if (!Number.isSafeInteger(position) || position < 0) {
-      throw new InvalidArgumentError("position", "a position from 0", position);
-    }
-    const { timeoutMs, signal } = this.#bounds(options);
-    const deadline = performance.now() + timeoutMs;
-    if (position === 0) return;
-    for (let attempt = 1; ; attempt++) {
-      const leftMs = deadline - performance.now();
-      if (leftMs <= 0) {
-        throw new ReadTimeoutError(
-          `stream ${this.stream}: position ${position} not seen in ${timeoutMs} ms`,
-        );
-      }
-      const bounds = { timeoutMs: leftMs, signal };
-      if ((await this.#context.direct.bySequence(position, bounds)) !== undefined) return;
-      await sleep(Math.min(leftMs, backoffMs({ firstMs: 1, maxMs: 100 }, attempt)), signal);
-    }
+    await waitForPosition(this.#context, position, this.#bounds(options));
   }
 
   /** How the store is, without asking anybody. */
@@ -323,7 +302,10 @@ export class EventStore<Events extends EventMap = EventMap> {
     };
   }
 
-  /** Waits for running appends, ends subscriptions, closes an own connection. Safe to call again. */
+  /**
+   * Waits for running appends, ends subscriptions, makes reads of the stream that are not at their end fail with
+   * `ClosedError`, and closes an own connection. Safe to call again; all calls end together.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -333,19 +315,23 @@ export class EventStore<Events extends EventMap = EventMap> {
     return this.close();
   }
 
-  async #close(): Promise<void> {
-    await this.#context.turns.close();
-    await this.#streamReader.close();
-    await this.#follower?.close();
-    this.#context.guard.close();
-    await this.#context.connection.close();
+  #close(): Promise<void> {
+    const { turns, guard, connection } = this.#context;
+    return releaseAll([
+      () => turns.close(),
+      () => this.#streamReader.close(),
+      () => this.#follower?.close(),
+      () => guard.close(),
+      () => connection.close(),
+    ]);
   }
 
-  #bounds({ timeoutMs, signal }: WaitOptions): {
-    timeoutMs: number;
-    signal: AbortSignal | undefined;
-  } {
-    return { timeoutMs: timeoutMs ?? this.#context.limits.readTimeoutMs, signal };
+  #bounds({ timeoutMs, signal }: WaitOptions): ReadBounds {
+    const { readTimeoutMs } = this.#context.limits;
+    return {
+      timeoutMs: timeoutMs === undefined ? readTimeoutMs : count("timeoutMs", timeoutMs, 1),
+      signal,
+    };
   }
 
   #assertOpen(): void {

@@ -51,3 +51,19 @@ describe("a stream that gets replicas while a store is open", () => {
     );
   }, 60_000);
 });
+
+describe("waitFor on a replicated stream", () => {
+  it("asks the leader, so that what a replica shows too late is asked of the leader from then on", async () => {
+    await using wire = await startWire(cluster.nodes[0]?.url ?? "");
+    await using store = await openStore(wire.url, freshStream(), { replicas: 3 });
+    await using writer = await openStore(cluster.url, store.stream, { replicas: 3 });
+    wire.reset();
+    const waiting = store.waitFor(2);
+    await appendOne(writer, "alice", 0);
+    await appendOne(writer, "alice", 1);
+    await waiting;
+    expect(store.cachedVersion(counter("alice"))).toBe(2);
+    expect(wire.count(/\.STREAM\.MSG\.GET\./)).toBeGreaterThan(0);
+    expect(wire.count(/\.DIRECT\.GET\./)).toBe(0);
+  }, 30_000);
+});
