@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { connect, headers, type KV, type NatsConnection } from "nats";
 import { onTestFinished } from "vitest";
 import { EventStore } from "../../../src/index.ts";
@@ -5,65 +6,14 @@ import {
   type CheckOptions,
   type CheckReport,
   check,
-  defineProjection,
   kvState,
-  type Projection,
   type ProjectorOptions,
   startProjector,
-  table,
 } from "../../../src/projection/index.ts";
 import { freshStream, natsUrl } from "../../support/server.ts";
+import { type Shop, type ShopProjection, stock } from "./check-shop.ts";
 
-/** A shop whose articles are stocked, renamed and given up. */
-export type Shop = {
-  article:
-    | { readonly type: "Stocked"; readonly data: { readonly count: bigint; readonly tag: string } }
-    | { readonly type: "Dropped"; readonly data: null };
-  noise: { readonly type: "Heard"; readonly data: number };
-};
-
-const tables = {
-  article: table<{
-    readonly count: bigint;
-    readonly tags: readonly string[];
-    readonly since: Date;
-    readonly digest: Uint8Array;
-  }>(),
-  total: table<number>(),
-};
-export type ShopTables = typeof tables;
-export type ShopProjection = Projection<Shop, ShopTables>;
-
-/** Articles with values of all kinds, and how many there are. Stocking the count 13 fails. */
-export function stock(version = 1): ShopProjection {
-  return defineProjection<Shop>()({
-    name: "stock",
-    version,
-    events: { article: ["Stocked", "Dropped"] },
-    tables,
-    keys: ({ actor }, t) => [t.article.key(actor.id), t.total.key("articles")],
-    apply: (event, t) => {
-      const { id } = event.actor;
-      const known = t.article.get(id);
-      const articles = t.total.get("articles") ?? 0;
-      if (event.type === "Dropped") {
-        if (t.article.deleteIfPresent(id)) t.total.put("articles", articles - 1);
-        return;
-      }
-      const { count, tag } = event.data;
-      if (count === 13n) throw new Error("unlucky");
-      const tags = [...(known?.tags ?? []), tag].slice(-3);
-      const digest = new Uint8Array([event.version % 256, tag.length]);
-      t.article.put(id, {
-        count: (known?.count ?? 0n) + count,
-        tags,
-        since: known?.since ?? event.recordedAt,
-        digest,
-      });
-      if (known === undefined) t.total.put("articles", articles + 1);
-    },
-  });
-}
+export { type Shop, type ShopProjection, stock } from "./check-shop.ts";
 
 /** A shop's store, its bucket, and a plain NATS client that may write where it should not. */
 export class ShopStage {
@@ -154,4 +104,17 @@ export class ShopStage {
     const subject = `$KV.${this.bucket}_v1.${key}`;
     await this.nc.jetstream().publish(subject, data, { headers: lines });
   }
+}
+
+/** Does something on another connection before it returns; `program` has `nc` and the arguments `args`. */
+export function atOnce(program: string, ...args: readonly string[]): void {
+  const whole = `
+    import { connect } from "nats";
+    const [, servers, ...args] = process.argv;
+    const nc = await connect({ servers });
+    ${program};
+    await nc.close();`;
+  const flags = ["--input-type=module", "-e", whole, natsUrl()];
+  const { status, stderr } = spawnSync(process.execPath, [...flags, ...args]);
+  if (status !== 0) throw new Error(String(stderr));
 }
