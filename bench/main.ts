@@ -13,7 +13,15 @@ import { readOptions } from "./support/options.ts";
 import { type BenchReport, printTargets } from "./support/report.ts";
 import { openTarget } from "./support/target.ts";
 
-const BENCHES = ["append", "sequential", "load", "read-all", "memory", "follow"] as const;
+const BENCHES = [
+  "append",
+  "sequential",
+  "load",
+  "read-all",
+  "memory",
+  "follow",
+  "projection",
+] as const;
 
 const options = readOptions();
 const folder = await mkdtemp(join(tmpdir(), "annal-bench-"));

@@ -1,6 +1,6 @@
-import { abortable } from "../internal/abort.ts";
-import { type Deferred, deferred } from "../internal/deferred.ts";
 import type { SharedCheckpoint } from "./checkpoint.ts";
+
+import { PositionWaiters } from "./position-waiters.ts";
 
 /**
  * What a projector does: `standby` waits for its turn, `catching_up` applies what stood in the stream when it started,
@@ -34,11 +34,6 @@ export interface ProjectorStatus {
   readonly error: unknown;
 }
 
-interface Waiter {
-  readonly position: number;
-  readonly reached: Deferred<void>;
-}
-
 const RATE_WINDOW_MS = 2_000;
 
 /** How far a projector is, and who waits for it. */
@@ -48,8 +43,7 @@ export class Progress {
   replans = 0;
   parked = 0;
   readonly #projection: { readonly name: string; readonly version: number };
-  readonly #waiters = new Set<Waiter>();
-  #over: { readonly error: unknown } | undefined;
+  readonly #waiters: PositionWaiters;
   #position = 0;
   #start = 0;
   #head = 0;
@@ -62,8 +56,13 @@ export class Progress {
   #rateSince = performance.now();
   #rateApplied = 0;
 
-  constructor(projection: { readonly name: string; readonly version: number }) {
+  /** @param askLast gives the position of the last commit of interest; without it, positions are waited for as given */
+  constructor(
+    projection: { readonly name: string; readonly version: number },
+    askLast: (() => Promise<number>) | undefined = undefined,
+  ) {
     this.#projection = projection;
+    this.#waiters = new PositionWaiters(askLast);
   }
 
   get position(): number {
@@ -108,33 +107,19 @@ export class Progress {
       this.#rateSince = now;
       this.#rateApplied = applied;
     }
-    for (const waiter of this.#waiters) {
-      if (waiter.position > position) continue;
-      this.#waiters.delete(waiter);
-      waiter.reached.resolve();
-    }
+    this.#waiters.advance(position);
   }
 
-  /** Resolves when everything up to the position is applied and stored. */
-  async reached(position: number, signal: AbortSignal | undefined): Promise<void> {
-    if (this.#over !== undefined) throw this.#over.error;
-    if (position <= this.#position) return;
-    const waiter: Waiter = { position, reached: deferred() };
-    this.#waiters.add(waiter);
-    try {
-      await abortable(waiter.reached.promise, signal);
-    } finally {
-      this.#waiters.delete(waiter);
-    }
+  /** Resolves when everything of interest up to the position is applied and stored. */
+  reached(position: number, signal: AbortSignal | undefined): Promise<void> {
+    return this.#waiters.reached(position, signal);
   }
 
   /** It is over: nobody waits any longer. */
   end(phase: "stopped" | "failed", error: unknown): void {
     this.phase = phase;
-    this.#over = { error };
     this.error = phase === "failed" ? error : undefined;
-    for (const { reached } of this.#waiters) reached.reject(error);
-    this.#waiters.clear();
+    this.#waiters.end(error);
   }
 
   status(): ProjectorStatus {

@@ -90,7 +90,7 @@ export class Projector<Events extends EventMap, Tables extends TableMap> {
   constructor(setup: ProjectorSetup<Events, Tables>) {
     const { projection, backend } = setup;
     this.#setup = setup;
-    this.#progress = new Progress(projection);
+    this.#progress = new Progress(projection, () => this.#lastMatching(undefined));
     this.tables = readTables(projection.tables, backend);
     this.ended = this.#live().then(
       () => this.#end("stopped", new ClosedError("the projector")),
@@ -130,10 +130,7 @@ export class Projector<Events extends EventMap, Tables extends TableMap> {
     { signal }: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<void> {
     count("position", position, 0);
-    if (position <= this.#progress.position) return;
-    // What stands behind the last event of interest needs no waiting for.
-    const last = await this.#lastMatching(signal);
-    await this.#progress.reached(Math.min(position, last), signal);
+    await this.#progress.reached(position, signal);
   }
 
   /** Applies nothing more until {@link resume}. */
