@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import * as annal from "../../src/index.ts";
+import * as projection from "../../src/projection/index.ts";
 import * as server from "../../src/server/index.ts";
+import * as testing from "../../src/testing/index.ts";
 
 /** The values that a module exports; what is only a type leaves no trace at run time. */
 function valuesOf(module: object): string[] {
@@ -54,9 +56,50 @@ describe("the public exports", () => {
     `);
   });
 
-  it("of annal hold every error class, each with a stable code of its own name", () => {
-    const errors = Object.entries(annal).filter(
-      ([name]) => name.endsWith("Error") && name !== "AnnalError",
+  it("of annal/projection are these", () => {
+    expect(valuesOf(projection)).toMatchInlineSnapshot(`
+      [
+        "CorruptStateError",
+        "CoverageError",
+        "LeaseLostError",
+        "ProjectionFailedError",
+        "ProjectionMismatchError",
+        "Projector",
+        "ProjectorFencedError",
+        "Reactor",
+        "ReactorFailedError",
+        "StateKeyMissingError",
+        "StateReader",
+        "StateTooLargeError",
+        "check",
+        "defineProjection",
+        "deleteVersion",
+        "kvState",
+        "memoryState",
+        "openTables",
+        "projectionChannels",
+        "startProjector",
+        "startReactor",
+        "table",
+      ]
+    `);
+  });
+
+  it("of annal/testing are these", () => {
+    expect(valuesOf(testing)).toMatchInlineSnapshot(`
+      [
+        "given",
+        "stateOf",
+        "testStore",
+      ]
+    `);
+  });
+
+  it("hold every error class, each one an AnnalError", () => {
+    const errors = [annal, projection].flatMap((module) =>
+      Object.entries<unknown>({ ...module }).filter(
+        ([name]) => name.endsWith("Error") && name !== "AnnalError",
+      ),
     );
     expect(errors.length).toBeGreaterThan(15);
     for (const [, value] of errors) {
