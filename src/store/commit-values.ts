@@ -19,15 +19,15 @@ export class CommitValues<T> {
   #failure: { readonly error: unknown } | undefined;
 
   /**
-   * @param accepts which subjects to read; undefined for all
    * @param onCommit told of each commit that could be read
+   * @param accepts which subjects to read; undefined for all
    */
   constructor(
     context: StoreContext,
     stream: CommitStream,
     interpret: Interpret<T>,
     onCommit: (commit: StoredCommit) => void,
-    accepts: ((subject: string) => boolean) | undefined = undefined,
+    accepts?: ((subject: string) => boolean) | undefined,
   ) {
     this.#prefix = context.prefix;
     this.#stream = stream;

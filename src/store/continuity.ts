@@ -6,7 +6,7 @@ import { Header } from "./commit.ts";
 import type { StoreContext } from "./context.ts";
 
 /** A position, and the commit that was seen there. */
-export interface Known {
+interface Known {
   readonly position: number;
   readonly commitId: string;
 }
