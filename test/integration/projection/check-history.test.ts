@@ -132,6 +132,19 @@ describe("a check of a projection whose history is broken", () => {
     expectIncomplete(report, "had not declared");
   });
 
+  it("C4 is incomplete where the checkpoint names a commit that is none of the projection's", async () => {
+    const stage = await withFlippedEntry();
+    const heard = stage.store.readCommits({ actorType: "noise" });
+    const { value: commit } = await heard.next();
+    await heard.return?.();
+    const { data } = await stage.entry("_checkpoint");
+    const { position, commitId } = commit ?? { position: 0, commitId: "" };
+    const standing = JSON.parse(Buffer.from(data).toString());
+    const forged = JSON.stringify({ ...standing, position, commitId, taken: 1 });
+    await (await stage.kv()).put("_checkpoint", forged);
+    expectIncomplete(await stage.check(), "which holds no event of the projection");
+  });
+
   it("C4 is incomplete where the projection was never run", async () => {
     const stage = await ShopStage.open();
     expectIncomplete(await stage.check(), "there is no bucket");

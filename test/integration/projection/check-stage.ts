@@ -97,6 +97,13 @@ export class ShopStage {
     return { data: message.data, place: message.header.get("Annal-Position") };
   }
 
+  /** Removes what stands at a key, with nothing in its place. */
+  async remove(key: string): Promise<void> {
+    const manager = await this.nc.jetstreamManager();
+    const filter = `$KV.${this.bucket}_v1.${key}`;
+    await manager.streams.purge(`KV_${this.bucket}_v1`, { filter });
+  }
+
   /** Writes an entry that names the place it likes. */
   async forge(key: string, data: Uint8Array, place: string): Promise<void> {
     const lines = headers();
