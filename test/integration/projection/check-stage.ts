@@ -97,6 +97,16 @@ export class ShopStage {
     return { data: message.data, place: message.header.get("Annal-Position") };
   }
 
+  /** Names of the streams of buckets that checks have left behind. */
+  async scratchBuckets(): Promise<string[]> {
+    const manager = await this.nc.jetstreamManager();
+    const left: string[] = [];
+    for await (const name of manager.streams.names()) {
+      if (name.startsWith(`KV_${this.bucket}_v1_check_`)) left.push(name);
+    }
+    return left;
+  }
+
   /** Removes what stands at a key, with nothing in its place. */
   async remove(key: string): Promise<void> {
     const manager = await this.nc.jetstreamManager();

@@ -1,7 +1,15 @@
 import { describe, expect, it } from "vitest";
-import { type CheckReport, check, memoryState } from "../../../src/projection/index.ts";
+import {
+  type CheckReport,
+  check,
+  defineProjection,
+  kvState,
+  memoryState,
+  startProjector,
+  table,
+} from "../../../src/projection/index.ts";
 import { encodeValue } from "../../../src/projection/value-codec.ts";
-import { ShopStage, stock } from "./check-stage.ts";
+import { type Shop, ShopStage, stock } from "./check-stage.ts";
 
 const ARTICLES = 12;
 /** Articles, and their number. */
@@ -183,9 +191,7 @@ describe.each([
     const phases = seen.map(({ phase }) => phase).filter((phase, at, all) => phase !== all[at - 1]);
     expect(phases.slice(0, 3)).toEqual(["deriving", "comparing", "settling"]);
     for (const { fraction } of seen) expect(fraction >= 0 && fraction <= 1).toBe(true);
-    const manager = await stage.nc.jetstreamManager();
-    const names = await manager.streams.names(`$KV.${stage.bucket}_v1_check_*.>`).next();
-    expect(names).toEqual([]);
+    expect(await stage.scratchBuckets()).toEqual([]);
   });
 });
 
@@ -245,6 +251,52 @@ describe("a check of a projection", () => {
     expect(findingCount).toBe(20);
     expect(String(findings[0]?.found)).toHaveLength(4_097);
     expect(() => JSON.stringify(findings)).not.toThrow();
+  });
+
+  it("C5 C6 reads state that is kept as JSON", async () => {
+    const stage = await ShopStage.open();
+    await stage.fill(ARTICLES);
+    const counts = defineProjection<Shop>()({
+      name: "counts",
+      version: 1,
+      events: { article: "all" },
+      tables: { events: table<{ readonly n: number; readonly last: string | null }>() },
+      keys: ({ actor }, t) => [t.events.key(actor.id)],
+      apply: ({ actor, data }, t) => {
+        const n = (t.events.get(actor.id)?.n ?? 0) + 1;
+        t.events.put(actor.id, { n, last: data === null ? null : data.tag });
+      },
+    });
+    const state = kvState({ bucket: stage.bucket, values: "json" });
+    await using projector = await startProjector(stage.store, counts, { state });
+    await projector.caughtUp();
+    expect(await check(stage.store, counts, { state })).toMatchObject({ outcome: "clean" });
+    const { place } = await stage.entry("events.k0");
+    await stage.forge("events.k0", Buffer.from('{"last":"t0","n":3}'), place);
+    await stage.forge("events.k4", Buffer.from('{ "last": "t4", "n": 2 }'), "16.1");
+    const { findings } = await check(stage.store, counts, { state });
+    expect(findings.map(({ key }) => key)).toEqual(["k0", "k4"]);
+    const [k0, k4] = findings;
+    expect([k0?.expected, k0?.found]).toEqual([
+      { n: 2, last: "t0" },
+      { n: 3, last: "t0" },
+    ]);
+    expect(k4?.reason).toBe("its last change is at 9.1, it names 16.1");
+  });
+
+  it("ends with the signal's reason, and takes its bucket along", async () => {
+    const stage = await healthy();
+    const stopping = new AbortController();
+    const reason = new Error("enough");
+    const stopped = stage.check({
+      maxKeysInMemory: 4,
+      signal: stopping.signal,
+      onProgress: ({ phase }) => {
+        if (phase === "comparing") stopping.abort(reason);
+      },
+    });
+    await expect(stopped).rejects.toBe(reason);
+    expect(await stage.scratchBuckets()).toEqual([]);
   });
 
   it("C8 gives a report that is plain JSON", async () => {
