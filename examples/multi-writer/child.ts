@@ -1,5 +1,4 @@
-import { fork } from "node:child_process";
-import { fileURLToPath } from "node:url";
+import { readJob as read, startChild, tell as report } from "../lib/child.ts";
 import type { Job, Report } from "./messages.ts";
 
 /**
@@ -15,22 +14,12 @@ export async function runChild(
   onReport: (report: Report) => void,
   signal?: AbortSignal,
 ): Promise<void> {
-  const path = fileURLToPath(module);
-  const child = fork(path, [JSON.stringify(job)], {
-    stdio: ["ignore", "inherit", "inherit", "ipc"],
-  });
-  child.on("message", onReport);
-  const stop = (): void => void child.kill("SIGKILL");
+  const child = startChild(module, job, onReport);
+  const stop = (): void => void child.kill();
   signal?.addEventListener("abort", stop, { once: true });
   if (signal?.aborted === true) stop();
   try {
-    await new Promise<void>((resolve, reject) => {
-      child.on("error", reject);
-      child.on("exit", (code, ended) => {
-        if (code === 0) resolve();
-        else reject(new Error(`process ${child.pid} ended with ${code ?? ended}`));
-      });
-    });
+    await child.ended;
   } finally {
     signal?.removeEventListener("abort", stop);
   }
@@ -38,17 +27,10 @@ export async function runChild(
 
 /** The job that this process was started with. It ends with the process that started it. */
 export function readJob(): Job {
-  process.on("disconnect", () => process.exit(1));
-  const job: Job = JSON.parse(process.argv[2] ?? "");
-  return job;
+  return read<Job>();
 }
 
 /** Tells the process that started this one; resolves when that is on its way. */
-export function tell(report: Report): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (process.send === undefined) throw new Error("this module is started by the demo only");
-    process.send(report, undefined, undefined, (error) =>
-      error === null ? resolve() : reject(error),
-    );
-  });
+export function tell(said: Report): Promise<void> {
+  return report(said);
 }

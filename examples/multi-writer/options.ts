@@ -1,6 +1,6 @@
-import { isAbsolute, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { LogSource } from "./event-log.ts";
+import { logOptions, logSourceOf, wholeNumber } from "./log-options.ts";
 
 export const HELP = `
 Several processes write the same actors at once; a fresh process proves what was stored.
@@ -38,8 +38,6 @@ const numbers = {
   writers: { fallback: 4, least: 1, most: 64 },
   foreign: { fallback: 0, least: 0, most: 64 },
   redelivered: { fallback: 10, least: 0, most: 100 },
-  events: { fallback: 20_000, least: 1, most: 10_000_000 },
-  seed: { fallback: 1, least: 0, most: 2 ** 32 - 1 },
 } as const;
 
 /**
@@ -57,53 +55,24 @@ export function parseOptions(args: readonly string[]): DemoOptions | undefined {
       writers: text,
       foreign: text,
       redelivered: text,
-      events: text,
-      seed: text,
-      input: text,
-      "actor-column": { ...text, default: "case:concept:name" },
-      "type-column": { ...text, default: "concept:name" },
-      "writer-column": { ...text, default: "org:resource" },
-      "time-column": { ...text, default: "time:timestamp" },
+      ...logOptions,
       stream: text,
       "verify-only": flag,
       help: { ...flag, short: "h" },
     },
   });
   if (values.help) return undefined;
-  const number = (name: keyof typeof numbers): number => wholeNumber(name, values[name]);
-  const columns = {
-    actor: values["actor-column"],
-    type: values["type-column"],
-    writer: values["writer-column"],
-    time: values["time-column"],
-  };
+  const number = (name: keyof typeof numbers): number =>
+    wholeNumber(name, values[name], numbers[name]);
   const writers = number("writers");
   const foreign = number("foreign");
   if (foreign > writers) throw new Error(`--foreign ${foreign}: there are only ${writers} writers`);
   return {
-    source:
-      values.input === undefined
-        ? { kind: "generated", seed: number("seed"), events: number("events") }
-        : { kind: "csv", path: fromStartFolder(values.input), columns },
+    source: logSourceOf(values, 20_000),
     writers,
     foreign,
     redelivered: number("redelivered"),
     stream: values.stream,
     verifyOnly: values["verify-only"],
   };
-}
-
-function wholeNumber(name: keyof typeof numbers, given: string | undefined): number {
-  const { fallback, least, most } = numbers[name];
-  if (given === undefined) return fallback;
-  const value = Number(given);
-  if (/^\d+$/.test(given) && value >= least && value <= most) return value;
-  throw new Error(
-    `--${name}: expected a whole number from ${least} to ${most}, received "${given}"`,
-  );
-}
-
-/** npm runs scripts in the project's folder; a file is meant from where the user stands. */
-function fromStartFolder(path: string): string {
-  return isAbsolute(path) ? path : resolve(process.env["INIT_CWD"] ?? "", path);
 }

@@ -22,4 +22,14 @@ describe.skipIf(!there)("the whole permit log of ../shared/data", () => {
     },
     120_000,
   );
+
+  it("becomes three read models by a projector that is killed in the middle", async () => {
+    const args = ["--input", log, "--stream", freshStream("PERMITS")];
+    const { code, output } = await runExample("replay-projection", args);
+    expect(output).toMatch(/^ {2}T10 Determine necessity to stop indication +828 +57\.7 %$/m);
+    expect(output).toMatch(/^ {2}Resource01 +1,228 +14 /m);
+    expect(output).toMatch(/^ {2}longest +275\.8 days$/m);
+    expect(output).toContain("Proved: three read models of 8,577 events survived kill -9");
+    expect(code).toBe(0);
+  }, 120_000);
 });
