@@ -80,7 +80,7 @@ export interface ReactorOptions<
 }
 
 /** Calls the user's `handle`; the source hands over no other events than the selected ones. */
-export type Handle = (event: RecordedEvent, context: HandleContext) => Promise<void> | void;
+type Handle = (event: RecordedEvent, context: HandleContext) => Promise<void> | void;
 
 /** Checked options with their defaults. */
 export interface ReactorSettings {

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { Bucket } from "../../src/nats/bucket.ts";
+import { startReactor } from "../../src/projection/index.ts";
 import { decodeCheckpoint } from "../../src/projection/checkpoint.ts";
 import { type NatsServer, startServer } from "../../src/server/index.ts";
 import { internalsOf } from "../../src/store/internals.ts";
@@ -159,5 +160,53 @@ describe("reactors in several processes", () => {
     const ended = readLines(file).filter(({ what }) => what === "end");
     expect(new Set(ended.map(({ n }) => n)).size).toBe(last);
     expect([...one.failures, ...other.failures]).toEqual([]);
+  }, 120_000);
+});
+
+describe("a reactor whose server dies", () => {
+  it("goes on behind what it handled when the server is there again, without losing an event", async () => {
+    const own = await startServer({ sync: "default" });
+    onTestFinished(() => own.stop());
+    await using store = await openStore(own.url, freshStream());
+    const handled: number[] = [];
+    const positions: number[] = [];
+    const start = () =>
+      startReactor(store, {
+        name: REACTOR,
+        events: { counter: ["Counted"] },
+        leaseMs: LEASE_MS,
+        checkpointEvery: SAVED_EVERY,
+        handle: async ({ position, data }) => {
+          await new Promise((resolve) => setImmediate(resolve));
+          positions.push(position);
+          handled.push(data.n);
+        },
+      });
+    await using one = await start();
+    await using other = await start();
+    const load = new Load(1, async (_, version) => {
+      await eventually(() => version < (handled.at(-1) ?? 0) + 60, patience);
+      return [acknowledged("one", await appendOne(store, "one", version, { timeoutMs: 30_000 }))];
+    });
+    for (let round = 1; round <= 3; round++) {
+      const before = handled.length;
+      await eventually(() => handled.length >= before + 200, patience);
+      await own.kill();
+      // once it is away for so long that the lease is lost
+      const isStandby = (): boolean =>
+        [one, other].every((each) => each.status().phase === "standby");
+      if (round === 2) await eventually(isStandby, patience);
+      await own.restart();
+    }
+    const last = await end(load);
+    await eventually(() => handled.at(-1) === last, patience);
+    expect(new Set(handled)).toEqual(new Set(range(1, last)));
+    // backwards only by what was unsaved, forwards one by one
+    positions.forEach((position, at) => {
+      const before = positions[at - 1] ?? 0;
+      expect(position).toBeLessThanOrEqual(before + 1);
+      expect(position).toBeGreaterThan(before - SAVED_EVERY);
+    });
+    expect([one, other].map((each) => each.status().phase)).not.toContain("failed");
   }, 120_000);
 });

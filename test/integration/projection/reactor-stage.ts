@@ -12,8 +12,8 @@ import { internalsOf } from "../../../src/store/internals.ts";
 import type { RecordedEvent } from "../../../src/index.ts";
 import { freshStream, natsUrl } from "../../support/server.ts";
 
-export type Placed = { readonly type: "Placed"; readonly data: { readonly n: number } };
-export type Shipped = { readonly type: "Shipped"; readonly data: { readonly n: number } };
+type Placed = { readonly type: "Placed"; readonly data: { readonly n: number } };
+type Shipped = { readonly type: "Shipped"; readonly data: { readonly n: number } };
 export type Shop = {
   order: Placed | Shipped;
   noise: { readonly type: "Heard"; readonly data: string };
@@ -23,7 +23,7 @@ export const selection = { order: ["Placed"] } as const;
 export type ShopOptions = Partial<ReactorOptions<Shop, typeof selection>>;
 export type PlacedEvent = Extract<RecordedEvent<Shop, "order">, { readonly type: "Placed" }>;
 
-export function placed(...numbers: readonly number[]): Placed[] {
+function placed(...numbers: readonly number[]): Placed[] {
   return numbers.map((n) => ({ type: "Placed", data: { n } }));
 }
 
