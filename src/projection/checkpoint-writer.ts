@@ -1,9 +1,5 @@
-import {
-  ConnectionFailedError,
-  JetStreamUnavailableError,
-  ReadTimeoutError,
-  ServerRefusedError,
-} from "../errors.ts";
+import { ConnectionFailedError, ServerRefusedError } from "../errors.ts";
+import { abortable } from "../internal/abort.ts";
 import { type Backoff, backoffMs, sleep } from "../internal/backoff.ts";
 import { uniqueIds } from "../internal/unique-ids.ts";
 import type { Bucket, BucketChange } from "../nats/bucket.ts";
@@ -15,7 +11,8 @@ import {
   encodeCheckpoint,
   type StoredCheckpoint,
 } from "./checkpoint.ts";
-import { ProjectorFencedError } from "./errors.ts";
+import { CorruptStateError, ProjectorFencedError } from "./errors.ts";
+import { isPassing } from "./passing.ts";
 
 /** Key of the checkpoint in a projection's bucket. */
 export const CHECKPOINT_KEY = "_checkpoint";
@@ -91,7 +88,8 @@ export class CheckpointWriter {
   /**
    * Writes the changes and the checkpoint, or nothing. Tries until the outcome is known.
    *
-   * @throws {ProjectorFencedError} another writer has claimed the bucket; the signal's reason
+   * @throws {ProjectorFencedError} another writer has claimed the bucket; {CorruptStateError} it is not the bucket any
+   * more; the signal's reason
    */
   async write(
     changes: readonly BucketChange[],
@@ -105,7 +103,9 @@ export class CheckpointWriter {
     for (let attempt = 1; ; attempt++) {
       signal.throwIfAborted();
       const guard = { key: this.#key, data, expectedSequence: this.#sequence };
-      const outcome = await bucket.commit(changes, guard, attemptMs).catch(unsent);
+      const outcome = await abortable(bucket.commit(changes, guard, attemptMs), signal).catch(
+        unsent,
+      );
       if (outcome.kind === "stored") {
         this.#sequence = outcome.sequence;
         return;
@@ -128,11 +128,25 @@ export class CheckpointWriter {
   }
 
   /**
+   * Throws where it is in vain to wait for what this writer wrote last: another one has taken over, or the bucket is gone
+   * or another one. Nobody being there to tell is no reason.
+   */
+  async assertStanding(signal: AbortSignal): Promise<void> {
+    const { bucket } = this.#options;
+    const sequence = this.#sequence;
+    await bucket.state().catch(passing);
+    const standing = await this.read(signal).catch(passing);
+    if (standing === "unknown") return;
+    const isOwn = standing?.checkpoint.writer === this.#writer;
+    if (!isOwn || standing.sequence < sequence) throw this.#overtaken(standing);
+  }
+
+  /**
    * Whether the batch stands after all; false where its place is still free, so that it may be sent again. Not there
    * does not mean not stored: the batch may still be on its way, and will then be refused or be the first of two.
    */
   async #isStored(outcome: PublishOutcome, nonce: string, signal: AbortSignal): Promise<boolean> {
-    const { bucket, projection } = this.#options;
+    const { bucket } = this.#options;
     if (outcome.kind === "refused") {
       const { errorCode, description } = outcome;
       const undecided =
@@ -148,7 +162,17 @@ export class CheckpointWriter {
       return true;
     }
     if ((standing?.sequence ?? 0) === this.#sequence) return false;
-    throw new ProjectorFencedError(projection, standing?.checkpoint.writer);
+    throw this.#overtaken(standing);
+  }
+
+  /** Why this writer may write no more. */
+  #overtaken(standing: StandingCheckpoint | undefined): Error {
+    const { bucket, projection } = this.#options;
+    if ((standing?.sequence ?? 0) > this.#sequence) {
+      return new ProjectorFencedError(projection, standing?.checkpoint.writer);
+    }
+    const reason = "what was written there is gone: the bucket was deleted or restored";
+    return new CorruptStateError(bucket.name, this.#key, reason);
   }
 }
 
@@ -160,10 +184,6 @@ function unsent(error: unknown): PublishOutcome {
 
 /** What may be otherwise in a moment. */
 function passing(error: unknown): "unknown" {
-  const passes =
-    error instanceof ReadTimeoutError ||
-    error instanceof ConnectionFailedError ||
-    error instanceof JetStreamUnavailableError;
-  if (passes) return "unknown";
+  if (isPassing(error)) return "unknown";
   throw error;
 }

@@ -9,6 +9,7 @@ import { formatDeadLetter, parseDeadLetters } from "./dead-letters.ts";
 import { ProjectorFencedError } from "./errors.ts";
 import { type Cell, Generations, TOMBSTONE } from "./generations.ts";
 import { KvReader, POSITION_HEADER, readEntry } from "./kv-reader.ts";
+import { isPassing } from "./passing.ts";
 import type { ValueFormat } from "./plain-value.ts";
 import type {
   CellChange,
@@ -37,6 +38,10 @@ export interface KvStateParts {
 }
 
 const LAGGING: Backoff = { firstMs: 2, maxMs: 100 };
+/** The first wait for an answer to a fetch; each further one is twice as long. */
+const FETCH_MS = 1_000;
+/** Fetches in vain after which the leader is asked whether the state is still there. */
+const ATTEMPTS_BEFORE_DOUBT = 4;
 /** The checkpoint comes along with each. */
 const FETCHED_AT_ONCE = MAX_FETCH_KEYS - 1;
 /** Messages of a batch beside the changed keys: the checkpoint, and one dead letter. */
@@ -49,6 +54,7 @@ export class KvState implements StateBackend {
   readonly #parts: KvStateParts;
   readonly #writer: CheckpointWriter;
   readonly #reader: KvReader;
+  #laggingAnswers = 0;
 
   constructor(parts: KvStateParts) {
     const { bucket, owner, maxBatchBytes, requestTimeoutMs } = parts;
@@ -62,6 +68,11 @@ export class KvState implements StateBackend {
     const projection = owner.projection.name;
     this.#writer = new CheckpointWriter({ bucket, projection, attemptMs: requestTimeoutMs });
     this.#reader = new KvReader(bucket, owner.values, requestTimeoutMs);
+  }
+
+  /** Answers that were refused because the replica that gave them lagged. For tests. */
+  get laggingAnswers(): number {
+    return this.#laggingAnswers;
   }
 
   async claim(signal: AbortSignal): Promise<ClaimedState> {
@@ -144,10 +155,16 @@ export class KvState implements StateBackend {
     for (let attempt = 1; ; attempt++) {
       // Read before asking: what is stored while the answer is on its way may be missing from it.
       const { sequence } = this.#writer;
-      const found = await bucket.fetch(asked, { timeoutMs: requestTimeoutMs, signal });
-      if (this.#isCurrent(found.get(CHECKPOINT_KEY), sequence)) {
-        return this.#valuesOf(keys, bucketKeys, found);
+      // Short at first: another replica may answer where this one does not.
+      const timeoutMs = Math.min(requestTimeoutMs, FETCH_MS * 2 ** (attempt - 1));
+      const found = await bucket.fetch(asked, { timeoutMs, signal }).catch(unlessPassing);
+      if (found !== undefined) {
+        if (this.#isCurrent(found.get(CHECKPOINT_KEY), sequence)) {
+          return this.#valuesOf(keys, bucketKeys, found);
+        }
+        this.#laggingAnswers++;
       }
+      if (attempt % ATTEMPTS_BEFORE_DOUBT === 0) await this.#writer.assertStanding(signal);
       await sleep(backoffMs(LAGGING, attempt), signal);
     }
   }
@@ -190,4 +207,8 @@ export class KvState implements StateBackend {
       return !sameValue(cell === TOMBSTONE ? undefined : cell, stored.get(key));
     });
   }
+}
+
+function unlessPassing(error: unknown): undefined {
+  if (!isPassing(error)) throw error;
 }

@@ -99,11 +99,6 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
     );
   }
 
-  /** Resolves when all that stood in the stream at the start was handed out. */
-  get caughtUp(): Promise<void> {
-    return this.#source.caughtUp;
-  }
-
   /** Applies no further unit until {@link resume}. */
   pause(): void {
     this.#resume ??= deferred();

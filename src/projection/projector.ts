@@ -230,7 +230,8 @@ export class Projector<Events extends EventMap, Tables extends TableMap> {
     const { backend, state } = this.#setup;
     const claimed = await backend.claim(signal);
     this.#enter("catching_up");
-    this.#progress.begin(claimed.checkpoint, await this.#lastMatching(signal));
+    const head = await this.#lastMatching(signal);
+    this.#progress.begin(claimed.checkpoint, head);
     if (claimed.checkpoint.position === 0) await this.#passOver(signal);
     const readAll = await this.#selectsMost(claimed.checkpoint.position + 1, signal);
     const parts = { ...this.#setup, progress: this.#progress, readAll, signal };
@@ -238,7 +239,7 @@ export class Projector<Events extends EventMap, Tables extends TableMap> {
     this.#run = run;
     if (this.#paused) run.pause();
     if (!state.rebuilding) await state.makeLive(signal);
-    run.caughtUp.then(
+    this.#progress.reached(head, signal).then(
       () => this.#enter("live"),
       () => {},
     );
