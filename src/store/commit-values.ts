@@ -27,7 +27,7 @@ export class CommitValues<T> {
     stream: CommitStream,
     interpret: Interpret<T>,
     onCommit: (commit: StoredCommit) => void,
-    accepts?: ((subject: string) => boolean) | undefined,
+    accepts?: (subject: string) => boolean,
   ) {
     this.#prefix = context.prefix;
     this.#stream = stream;

@@ -48,13 +48,14 @@ export class Follower {
   async close(): Promise<void> {
     this.#unlisten();
     this.#end.abort();
+    this.#listening?.continuity.end();
     await this.#listening?.feed.close();
     await this.#running;
   }
 
   async #run(afterPosition: number): Promise<void> {
     let from: number | undefined = afterPosition;
-    for (let attempt = 1; from !== undefined; attempt++) {
+    for (let attempt = 1; from !== undefined && !this.#done; attempt++) {
       const startedAt = performance.now();
       const reason = await this.#listen(from);
       if (this.#done) return;
