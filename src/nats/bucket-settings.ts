@@ -15,6 +15,8 @@ export interface BucketRequest extends JetStreamAccess {
   readonly name: string;
   /** Replicas of a new bucket, and the least that an existing one must have. @default 1 */
   readonly replicas?: number | undefined;
+  /** Replicas of a new bucket where `replicas` does not say. @default 1 */
+  readonly newReplicas?: number | undefined;
   /** Create the bucket where it does not exist. @default true */
   readonly create?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -69,7 +71,7 @@ export async function ensureBucket(
   });
 }
 
-function newSettings({ name, replicas }: BucketRequest): StreamSettings {
+function newSettings({ name, replicas, newReplicas = 1 }: BucketRequest): StreamSettings {
   return {
     name: streamOfBucket(name),
     subjects: [`${subjectOfBucket(name)}.>`],
@@ -77,7 +79,7 @@ function newSettings({ name, replicas }: BucketRequest): StreamSettings {
     retention: "limits",
     discard: "new",
     compression: "none",
-    num_replicas: replicas ?? 1,
+    num_replicas: replicas ?? newReplicas,
     max_age: 0,
     max_msgs: -1,
     max_msgs_per_subject: 1,

@@ -15,6 +15,7 @@ import type { Findings, RawFinding } from "./check-report.ts";
 import { DEAD_PREFIX } from "./dead-letters.ts";
 import { TOMBSTONE } from "./generations.ts";
 import { parseBucketKey, splitStateKey } from "./state-key.ts";
+import { keyChunks } from "./key-chunks.ts";
 
 /** What is compared, and how. */
 export interface ComparisonParts {
@@ -32,10 +33,6 @@ export interface ComparisonParts {
 
 /** Keys looked at again at once: few, because their values are held together. */
 const KEYS_AT_ONCE = 256;
-/** Bytes of their subjects, which must fit into one request. */
-const KEY_BYTES_AT_ONCE = 24 << 10;
-/** Bytes of a subject beside key and bucket, with some to spare. */
-const SUBJECT_BYTES = 16;
 /** Keys to be looked at again that are held at most. */
 const MAX_SUSPECTS = 10_000;
 /** Waits for a replica that lags. */
@@ -134,7 +131,7 @@ export class Comparison {
       if (pass > 2) await sleep(backoffMs(LAGGING, pass - 2), signal);
       const behind: string[] = [];
       let done = total - waiting.length;
-      for (const keys of this.#chunksOf(waiting)) {
+      for (const keys of keyChunks(this.#parts.bucket, waiting, KEYS_AT_ONCE)) {
         onProgress("settling", done / total);
         if (await this.#settleAll(keys)) done += keys.length;
         else behind.push(...keys);
@@ -143,22 +140,6 @@ export class Comparison {
     }
     this.#unsettled += waiting.length;
     onProgress("settling", 1);
-  }
-
-  *#chunksOf(keys: readonly string[]): IterableIterator<readonly string[]> {
-    const overhead = this.#parts.bucket.name.length + SUBJECT_BYTES;
-    let chunk: string[] = [];
-    let bytes = 0;
-    for (const key of keys) {
-      bytes += key.length + overhead;
-      if (chunk.length >= KEYS_AT_ONCE || (bytes > KEY_BYTES_AT_ONCE && chunk.length > 0)) {
-        yield chunk;
-        chunk = [];
-        bytes = key.length + overhead;
-      }
-      chunk.push(key);
-    }
-    if (chunk.length > 0) yield chunk;
   }
 
   /** Compares keys at the checkpoint that is read with them; false where that is of the past. */

@@ -181,7 +181,7 @@ export function defineProjection<Events extends EventMap>(): <
 }
 
 /** The names of tables and projections. */
-function checkName(argument: string, name: unknown): void {
+export function checkName(argument: string, name: unknown): void {
   if (typeof name === "string" && /^[A-Za-z][A-Za-z0-9_-]{0,63}$/.test(name)) return;
   const expected = "a letter followed by up to 63 letters, digits, _ and -";
   throw new InvalidArgumentError(argument, expected, name);
@@ -196,7 +196,7 @@ function checkFunction(argument: string, value: unknown): void {
   if (typeof value !== "function") throw new InvalidArgumentError(argument, "a function", value);
 }
 
-function readSelection(events: unknown): Map<string, ReadonlySet<string> | undefined> {
+export function readSelection(events: unknown): Map<string, ReadonlySet<string> | undefined> {
   if (typeof events !== "object" || events === null || Object.keys(events).length === 0) {
     throw new InvalidArgumentError("events", "event types by actor type", events);
   }

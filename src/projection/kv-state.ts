@@ -3,11 +3,12 @@ import { sameValue } from "../internal/same-value.ts";
 import type { Bucket, BucketChange, BucketEntry } from "../nats/bucket.ts";
 import { MAX_COMMIT_MESSAGES, MAX_FETCH_KEYS } from "../nats/bucket.ts";
 import type { Owner } from "./bucket-identity.ts";
-import { CHECKPOINT_KEY, CheckpointWriter } from "./checkpoint-writer.ts";
+import { CHECKPOINT_KEY, CheckpointWriter, type StandingCheckpoint } from "./checkpoint-writer.ts";
 import { BEGINNING, decodeCheckpoint, type SharedCheckpoint } from "./checkpoint.ts";
 import { formatDeadLetter, parseDeadLetters } from "./dead-letters.ts";
-import { ProjectorFencedError } from "./errors.ts";
+import { CorruptStateError, ProjectorFencedError } from "./errors.ts";
 import { type Cell, Generations, TOMBSTONE } from "./generations.ts";
+import { keyChunks } from "./key-chunks.ts";
 import { KvReader, POSITION_HEADER, readEntry } from "./kv-reader.ts";
 import { isPassing } from "./passing.ts";
 import type { ValueFormat } from "./plain-value.ts";
@@ -43,7 +44,7 @@ const FETCH_MS = 1_000;
 /** Fetches in vain after which the leader is asked whether the state is still there. */
 const ATTEMPTS_BEFORE_DOUBT = 4;
 /** The checkpoint comes along with each. */
-const FETCHED_AT_ONCE = MAX_FETCH_KEYS - 1;
+const KEYS_AT_ONCE = MAX_FETCH_KEYS - 1;
 /** Messages of a batch beside the changed keys: the checkpoint, and one dead letter. */
 const OTHER_MESSAGES = 2;
 
@@ -77,9 +78,26 @@ export class KvState implements StateBackend {
 
   async claim(signal: AbortSignal): Promise<ClaimedState> {
     const { generationEvents } = this.#parts;
+    await this.#assertCheckpoint(signal);
     const checkpoint = await this.#writer.claim(signal);
     this.#reader.seen(this.#writer.sequence);
     return { checkpoint, cache: new Generations(generationEvents) };
+  }
+
+  /** Entries without a checkpoint would be taken for those of no event, and everything be applied again on top. */
+  async #assertCheckpoint(signal: AbortSignal): Promise<void> {
+    const { bucket } = this.#parts;
+    const standing = await this.#writer.read(signal);
+    if (isWritten(standing)) return;
+    const { messages } = await bucket.state();
+    // The identity stands there already, and perhaps the mark of the deletion.
+    if (messages <= (standing === undefined ? 1 : 2)) return;
+    if (isWritten(await this.#writer.read(signal))) return;
+    throw new CorruptStateError(
+      bucket.name,
+      CHECKPOINT_KEY,
+      "it is missing, and there are entries",
+    );
   }
 
   async stored(signal: AbortSignal): Promise<SharedCheckpoint> {
@@ -103,11 +121,10 @@ export class KvState implements StateBackend {
     keys: readonly StateKey[],
     signal: AbortSignal,
   ): Promise<ReadonlyMap<StateKey, unknown>> {
-    const chunks: Promise<ReadonlyMap<StateKey, unknown>>[] = [];
-    for (let at = 0; at < keys.length; at += FETCHED_AT_ONCE) {
-      chunks.push(this.#fetchChunk(keys.slice(at, at + FETCHED_AT_ONCE), signal));
-    }
-    const [first, ...others] = await Promise.all(chunks);
+    const { bucket } = this.#parts;
+    const chunks = keyChunks(bucket, keys, KEYS_AT_ONCE, (key) => bucketKeyOf(key).length);
+    const fetches = [...chunks].map((chunk) => this.#fetchChunk(chunk, signal));
+    const [first, ...others] = await Promise.all(fetches);
     if (first === undefined || others.length === 0) return first ?? new Map();
     return new Map([first, ...others].flatMap((chunk) => [...chunk]));
   }
@@ -211,4 +228,8 @@ export class KvState implements StateBackend {
 
 function unlessPassing(error: unknown): undefined {
   if (!isPassing(error)) throw error;
+}
+
+function isWritten(standing: StandingCheckpoint | undefined): boolean {
+  return standing !== undefined && standing.checkpoint.epoch > 0;
 }

@@ -20,7 +20,7 @@ export interface OpenedState {
   readonly directory: Bucket | undefined;
 }
 
-/** Opens a bucket on the store's connection. */
+/** Opens a bucket on the store's connection; a new one gets as many replicas as the stream has, where not told. */
 export function openBucket(
   { context }: StoreInternals,
   name: string,
@@ -32,7 +32,8 @@ export function openBucket(
   },
 ): Promise<Bucket> {
   const { connection, apiPrefix, inboxPrefix } = context;
-  return Bucket.open(connection, { name, apiPrefix, inboxPrefix, ...options });
+  const newReplicas = context.replicas();
+  return Bucket.open(connection, { name, apiPrefix, inboxPrefix, newReplicas, ...options });
 }
 
 /**

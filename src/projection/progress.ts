@@ -137,7 +137,10 @@ export class Progress {
       head: this.#head,
       applied: this.#applied,
       lagEvents: Math.round(lagEvents * eventsPerCommit),
-      lagSeconds: lagEvents === 0 ? 0 : Math.max(0, Date.now() - this.#recordedAtMs) / 1_000,
+      lagSeconds:
+        lagEvents === 0 || this.#recordedAtMs === 0
+          ? 0
+          : Math.max(0, Date.now() - this.#recordedAtMs) / 1_000,
       eventsPerSecond: Math.round(recent),
       progress: span <= 0 ? 1 : Math.min(1, (this.#position - this.#start) / span),
       replans: this.replans,

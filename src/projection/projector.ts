@@ -14,6 +14,7 @@ import { projectionChannels } from "./diagnostics.ts";
 import { ProjectorFencedError } from "./errors.ts";
 import { Lease } from "./lease.ts";
 import { type OpenedState, openState } from "./open-state.ts";
+import { isPassing } from "./passing.ts";
 import { Progress, type ProjectorPhase, type ProjectorStatus } from "./progress.ts";
 import { ProjectorRun, type RunParts } from "./projector-run.ts";
 import type { DeadLetter } from "./state-backend.ts";
@@ -183,7 +184,8 @@ export class Projector<Events extends EventMap, Tables extends TableMap> {
         await this.#lead(AbortSignal.any([signal, lease.lost]));
       } catch (error) {
         // Another one goes on from where this one stored last.
-        if (!lease.lost.aborted && !(error instanceof ProjectorFencedError)) throw error;
+        const ousted = lease.lost.aborted || error instanceof ProjectorFencedError;
+        if (!ousted && !isPassing(error)) throw error;
       } finally {
         this.#run = undefined;
         await lease.release();

@@ -3,12 +3,12 @@ import type { Backoff } from "../internal/backoff.ts";
 import type { EventMap, RecordedEvent } from "../store/event.ts";
 import { count } from "../store/options.ts";
 import {
-  defineProjection,
+  checkName,
   type EventSelection,
   type ProjectionDefinition,
   type SelectedEvent,
-  table,
   type TableMap,
+  readSelection,
 } from "./definition.ts";
 import type { Selection } from "./event-source.ts";
 
@@ -108,6 +108,7 @@ export function reactorSettings<
   const Selected extends EventSelection<Events>,
 >(options: ReactorOptions<Events, Selected>): ReactorSettings {
   const { name, events, handle, replicas, maxAttempts = 10, handleTimeoutMs } = options;
+  checkName("name", name);
   if (typeof handle !== "function") {
     throw new InvalidArgumentError("handle", "a function", handle);
   }
@@ -115,7 +116,8 @@ export function reactorSettings<
     maxAttempts === Number.POSITIVE_INFINITY ? maxAttempts : count("maxAttempts", maxAttempts, 1);
   const firstMs = duration("retryMs", options.retryMs ?? 100);
   return {
-    ...selectionOf(name, events),
+    name,
+    selection: readSelection(events),
     handle: handle as unknown as Handle,
     bucket: options.bucket ?? "reactors",
     replicas: replicas === undefined ? undefined : count("replicas", replicas, 1),
@@ -129,15 +131,6 @@ export function reactorSettings<
     checkpointMs: duration("checkpointMs", options.checkpointMs ?? 1_000),
     leaseMs: options.leaseMs,
   };
-}
-
-/** Names and selections are those of projections, and checked as such. */
-function selectionOf(
-  name: string,
-  events: EventSelection<EventMap>,
-): { readonly name: string; readonly selection: Selection } {
-  const tables = { none: table() };
-  return defineProjection()({ name, version: 1, events, tables, apply: () => {} });
 }
 
 function duration(option: string, value: number): number {

@@ -1,4 +1,4 @@
-import { ClosedError, InvalidArgumentError } from "../errors.ts";
+import { ClosedError, InvalidArgumentError, StreamNotFoundError } from "../errors.ts";
 import type { Bucket } from "../nats/bucket.ts";
 import type { EventMap } from "../store/event.ts";
 import type { EventStore } from "../store/event-store.ts";
@@ -143,9 +143,13 @@ export async function deleteVersion<Events extends EventMap>(
   if (live.version === version) {
     throw new InvalidArgumentError("version", "one that is not live", version);
   }
-  const open = { timeoutMs: state.requestTimeoutMs, signal };
-  const bucket = await openBucket(internals, bucketOfVersion(state.bucket, version), open);
-  await bucket.destroy(signal);
+  const open = { timeoutMs: state.requestTimeoutMs, signal, create: false };
+  try {
+    const bucket = await openBucket(internals, bucketOfVersion(state.bucket, version), open);
+    await bucket.destroy(signal);
+  } catch (error) {
+    if (!(error instanceof StreamNotFoundError)) throw error;
+  }
 }
 
 async function openLive(

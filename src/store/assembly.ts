@@ -64,6 +64,7 @@ export async function assemble<Events extends EventMap>(
     turns: new Turns(options.maxInFlight, options.maxQueuedAppends),
     condition,
     replicated: () => condition.replicas > 1,
+    replicas: () => condition.replicas,
     guard,
     rollbackListeners,
     limits: options,

@@ -22,6 +22,8 @@ export interface StoreContext {
   readonly condition: StreamCondition;
   /** Whether reads may come from a lagging replica, so that heads are asked of the leader. */
   readonly replicated: () => boolean;
+  /** Replicas of the stream now. */
+  readonly replicas: () => number;
   /** Notices a stream that was rolled back; told of every commit seen. */
   readonly guard: StreamGuard;
   /** Told after a rollback was noticed. */

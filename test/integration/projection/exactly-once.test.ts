@@ -335,6 +335,32 @@ describe("state in a bucket", () => {
     expect(seen).toEqual(values);
   });
 
+  it("refuses entries whose checkpoint is gone, which would be applied a second time", async () => {
+    const store = await openScripts();
+    const bucket = freshBucket();
+    const projector = await start(store, sums(), { state: kvState({ bucket }) });
+    await projector.waitFor(await append(store, added("a", 1)));
+    await projector.close();
+    await (await openKv(`${bucket}_v1`)).delete("_checkpoint");
+    const starting = start(store, sums(), { state: kvState({ bucket }) });
+    const failure = await starting.catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(CorruptStateError);
+    expect(failure).toMatchObject({ bucket: `${bucket}_v1`, key: "_checkpoint" });
+  });
+
+  it("fetches keys that are too long for one request together", async () => {
+    const store = await openScripts();
+    const state = kvState({ bucket: freshBucket(), generationEvents: 1_000 });
+    const long = Array.from({ length: 900 }, (_, n) => added(`${"k".repeat(650)}${n}`, 1));
+    const first = await start(store, sums(), { state });
+    await first.waitFor(await append(store, ...long));
+    await first.close();
+    const second = await start(store, sums(), { state });
+    await second.waitFor(await append(store, ...long));
+    const [one] = long;
+    expect(await second.tables.sum.get(one?.type === "Added" ? one.data.key : "")).toBe(2);
+  });
+
   it("watches a key as it changes", async () => {
     const store = await openScripts();
     const projector = await start(store, sums(), { state: kvState({ bucket: freshBucket() }) });
