@@ -11,6 +11,7 @@ import { decodeValue } from "./value-codec.ts";
 export const POSITION_HEADER = "Annal-Position";
 
 const LAGGING: Backoff = { firstMs: 2, maxMs: 100 };
+const MAX_LAGGING_ANSWERS = 8;
 
 /** Reads the stored state of a projection. */
 export class KvReader {
@@ -96,6 +97,8 @@ export class KvReader {
         this.#seen = sequence;
         return found.get(bucketKey);
       }
+      // The replicas lag for long, or the bucket is not the one any more that was seen: the leader tells.
+      if (attempt === MAX_LAGGING_ANSWERS) return this.#bucket.leaderGet(bucketKey, bounds);
       await sleep(backoffMs(LAGGING, attempt), signal);
     }
   }

@@ -104,4 +104,19 @@ describe("a projector whose reads a lagging replica answers", () => {
     expect(refused).toBeGreaterThan(0);
     await store.close();
   }, 120_000);
+
+  it("does not keep those waiting who read a bucket that was deleted and made anew", async () => {
+    const { bucket, name, store, append } = await openStage();
+    const state = kvState({ bucket, replicas: 3 });
+    const projector = await startProjector(store, sums(), { state });
+    await projector.waitFor(await append([{ type: "Added", data: { key: "a", n: 1 } }]));
+    expect(await projector.tables.sum.get("a")).toBe(1);
+    const { connection } = internalsOf(store).context;
+    const options = { name, replicas: 3, timeoutMs: 20_000 };
+    await (await Bucket.open(connection, options)).destroy();
+    await Bucket.open(connection, options);
+    expect(await projector.tables.sum.get("a")).toBeUndefined();
+    await projector.close();
+    await store.close();
+  });
 });
