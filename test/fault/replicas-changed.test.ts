@@ -14,6 +14,9 @@ beforeAll(async () => {
 
 afterAll(() => cluster.stop());
 
+/** While its replicas come and go, a stream may leave a request unanswered, which is asked again then. */
+const patient = { timeoutMs: 20_000 };
+
 async function scale({ stream }: CountingStore, replicas: number): Promise<void> {
   const nc = await connect({ servers: cluster.url.split(",") });
   const manager = await jetstreamManager(nc, { checkAPI: false });
@@ -33,11 +36,11 @@ describe("a stream that gets replicas while a store is open", () => {
     };
     expect(await leaderReads()).toBe(0);
     await scale(store, 3);
-    await eventually(() => store.health().replicas === 3, { timeoutMs: 20_000 });
-    expect(await leaderReads()).toBe(1);
+    await eventually(() => store.health().replicas === 3, patient);
+    await eventually(async () => expect(await leaderReads()).toBe(1), patient);
     await scale(store, 1);
-    await eventually(() => store.health().replicas === 1, { timeoutMs: 20_000 });
-    expect(await leaderReads()).toBe(0);
+    await eventually(() => store.health().replicas === 1, patient);
+    await eventually(async () => expect(await leaderReads()).toBe(0), patient);
     expect(store.health().settingsProblems).toEqual([]);
   }, 60_000);
 
@@ -47,7 +50,7 @@ describe("a stream that gets replicas while a store is open", () => {
     await scale(store, 1);
     await eventually(
       () => expect(store.health().settingsProblems).toMatchObject([{ setting: "num_replicas" }]),
-      { timeoutMs: 20_000 },
+      patient,
     );
   }, 60_000);
 });
