@@ -4,7 +4,7 @@ import { PositionWaiters } from "./position-waiters.ts";
 
 /**
  * What a projector does: `standby` waits for its turn, `catching_up` applies what stood in the stream when it started,
- * `live` what is appended since; `stopped` was closed, `failed` ended by an error.
+ * `live` what is appended since; `paused` nothing for now; `stopped` was closed, `failed` ended by an error.
  */
 export type ProjectorPhase = "standby" | "catching_up" | "live" | "paused" | "stopped" | "failed";
 
@@ -38,7 +38,9 @@ const RATE_WINDOW_MS = 2_000;
 
 /** How far a projector is, and who waits for it. */
 export class Progress {
-  phase: ProjectorPhase = "catching_up";
+  phase: Exclude<ProjectorPhase, "paused"> = "catching_up";
+  /** Whether whoever owns the projector has stopped it for a while. */
+  paused = false;
   error: unknown;
   replans = 0;
   parked = 0;
@@ -122,6 +124,10 @@ export class Progress {
     this.#waiters.end(error);
   }
 
+  get #running(): boolean {
+    return this.phase === "catching_up" || this.phase === "live";
+  }
+
   status(): ProjectorStatus {
     const waiting = Math.max(0, this.#head - this.#position);
     const eventsPerCommit = this.#commits === 0 ? 1 : this.#events / this.#commits;
@@ -132,7 +138,7 @@ export class Progress {
     const span = this.#head - this.#start;
     return {
       ...{ projection: this.#projection.name, version: this.#projection.version },
-      phase: this.phase,
+      phase: this.paused && this.#running ? "paused" : this.phase,
       position: this.#position,
       head: this.#head,
       applied: this.#applied,

@@ -83,7 +83,6 @@ export class Projector<Events extends EventMap, Tables extends TableMap> {
   readonly #progress: Progress;
   readonly #started = deferred();
   #run: ProjectorRun<Events, Tables> | undefined;
-  #paused = false;
   #ticker: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
 
@@ -136,12 +135,12 @@ export class Projector<Events extends EventMap, Tables extends TableMap> {
 
   /** Applies nothing more until {@link resume}. */
   pause(): void {
-    this.#paused = true;
+    this.#progress.paused = true;
     this.#run?.pause();
   }
 
   resume(): void {
-    this.#paused = false;
+    this.#progress.paused = false;
     this.#run?.resume();
   }
 
@@ -166,8 +165,10 @@ export class Projector<Events extends EventMap, Tables extends TableMap> {
     await this.#run?.stop();
     await lease?.close();
     await this.ended.catch(() => {});
+    await backend.close(stopping.signal);
     clearTimeout(timer);
-    await backend.close();
+    // A run that failed may have left a batch on its way, which is sent again until its outcome is known.
+    stopping.abort(new ClosedError("the projector"));
   }
 
   async #live(): Promise<void> {
@@ -239,7 +240,7 @@ export class Projector<Events extends EventMap, Tables extends TableMap> {
     const parts = { ...this.#setup, progress: this.#progress, readAll, signal };
     const run = new ProjectorRun(parts, claimed);
     this.#run = run;
-    if (this.#paused) run.pause();
+    if (this.#progress.paused) run.pause();
     if (!state.rebuilding) await state.makeLive(signal);
     this.#progress.reached(head, signal).then(
       () => this.#enter("live"),

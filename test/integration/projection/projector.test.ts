@@ -155,6 +155,7 @@ describe.each(["memory", "kv"] as const)("a projector with state in %s", (kind) 
       .waitFor(position, { signal: late })
       .catch((error: unknown) => error);
     expect(failure).toBe(late.reason);
+    expect(projector.status().phase).toBe("paused");
     expect(await projector.tables.sum.get("a")).toBeUndefined();
     projector.resume();
     await projector.waitFor(position);
