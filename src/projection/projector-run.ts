@@ -117,7 +117,7 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
         if (this.#failure !== undefined) break;
         await this.#gather();
         if (this.#resume !== undefined) await this.#resume.promise;
-        if (this.#stopped) break;
+        if (this.#stopped || this.#failure !== undefined) break;
         const applied = await this.#applyNext();
         if (applied === undefined) continue;
         await this.#storing;
@@ -140,6 +140,7 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
   fail(error: unknown): void {
     this.#failure ??= { error };
     void this.#source.close();
+    this.resume();
   }
 
   /** Ends the run: what is being stored is waited for. */
@@ -287,7 +288,10 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
       projection: projection.name,
       events,
       changes: unit.changes.length,
-      ...{ fetched, fetchMs, applyMs, storeMs },
+      fetched,
+      fetchMs,
+      applyMs,
+      storeMs,
       position: completeTo,
       lagCommits: progress.pending,
     });

@@ -1,12 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import type { EventStore } from "../../src/index.ts";
+import { CoverageError, kvState, startProjector } from "../../src/projection/index.ts";
 import { type NatsServer, startServer } from "../../src/server/index.ts";
 import { added, append, endOf, openPatient, startSums } from "../support/projector-stage.ts";
-import { appendSteps, fold, randomSteps, type Script } from "../support/projector-sums.ts";
+import { appendSteps, fold, randomSteps, type Script, sums } from "../support/projector-sums.ts";
 import { Witness } from "../support/projector-witness.ts";
 import { pauseServer } from "../support/fault-pause.ts";
 import { eventually, freshStream } from "../support/server.ts";
-import { answerTo, startWire } from "../support/wire.ts";
+import { answerTo, publishTo, startWire } from "../support/wire.ts";
 
 const SEED = Number(process.env["ANNAL_FAULT_SEED"] ?? Date.now() % 1_000_000);
 
@@ -98,5 +99,31 @@ describe("a projector that is closed while its server is gone", () => {
     expect(performance.now() - since).toBeLessThan(7_000);
     await endOf(projector);
     expect(["stopped", "failed"]).toContain(projector.status().phase);
+  });
+
+  it("leaves nothing running where it had failed with a batch on its way", async () => {
+    await using wire = await startWire(server.url);
+    await using near = await openPatient(wire.url, store.stream);
+    const poisoned = {
+      ...sums(),
+      apply: (...[event, t]: Parameters<ReturnType<typeof sums>["apply"]>) => {
+        sums().apply(event, t);
+        if (event.type === "Added" && event.data.key === "poison") t.sum.get("undeclared");
+      },
+    };
+    const state = kvState({ bucket, requestTimeoutMs: 100 });
+    const projector = await startProjector(near, poisoned, { state, maxBatchEvents: 1 });
+    const checkpoint = `$KV.${bucket}_v1._checkpoint`;
+    const lost = wire.drop(publishTo(checkpoint), Number.POSITIVE_INFINITY);
+    // With so many waiting, an event is applied while the batch before it is on its way.
+    const many = Array.from({ length: 1_100 }, () => added("a", 1));
+    await append(store, added("a", 1), added("poison", 1), ...many);
+    expect(await endOf(projector)).toBeInstanceOf(CoverageError);
+    await lost.reached(2);
+    await projector.close();
+    const sent = wire.count(checkpoint);
+    const since = performance.now();
+    await eventually(() => performance.now() - since > 1_000);
+    expect(wire.count(checkpoint)).toBe(sent);
   });
 });

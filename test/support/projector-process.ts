@@ -2,7 +2,7 @@ import { type ChildProcess, execFile, fork } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { eventually } from "./server.ts";
 
@@ -31,7 +31,7 @@ export type ProjectorNews =
     };
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const PROGRAM = "test/fault/projector-process.ts";
+const PROGRAM = fileURLToPath(new URL("../fault/projector-process.ts", import.meta.url));
 const COMPILER = join(ROOT, "node_modules/typescript/bin/tsc");
 
 /** The program compiled once, so that a process of it starts in a tenth of a second. */
@@ -56,7 +56,7 @@ export class ProjectorProgram implements AsyncDisposable {
       extends: join(ROOT, "tsconfig.json"),
       compilerOptions,
       include: [],
-      files: [join(ROOT, PROGRAM)],
+      files: [PROGRAM],
     };
     await writeFile(join(folder, "tsconfig.json"), JSON.stringify(config));
     await writeFile(join(folder, "package.json"), '{ "type": "module" }');
@@ -73,7 +73,7 @@ export class ProjectorProgram implements AsyncDisposable {
   }
 
   get #path(): string {
-    return join(this.#folder, PROGRAM.replace(/\.ts$/, ".js"));
+    return join(this.#folder, relative(ROOT, PROGRAM).replace(/\.ts$/, ".js"));
   }
 
   /** Starts a process that waits for its order. */
@@ -111,6 +111,15 @@ export class ProjectorProcess implements AsyncDisposable {
   /** Has it start its projector. */
   order(order: ProjectorOrder): void {
     this.#child.send(order);
+  }
+
+  /** Freezes it (SIGSTOP), until {@link goOn}. */
+  stop(): void {
+    this.#child.kill("SIGSTOP");
+  }
+
+  goOn(): void {
+    this.#child.kill("SIGCONT");
   }
 
   /** Ends it at once (SIGKILL). Safe to call again. */
