@@ -16,11 +16,14 @@ export class Generations {
   #generation = 0;
   #current = new Map<string, Cell>();
   #previous = new Map<string, Cell>();
+  /** Whether the previous generation counts: always, but of a complete cache only while it is frozen. */
+  #layered: boolean;
 
   /** @param span events a generation, at least 1; Infinity for a cache that is the whole state and forgets nothing */
   constructor(span: number) {
     this.#span = span;
     this.complete = span === Number.POSITIVE_INFINITY;
+    this.#layered = !this.complete;
   }
 
   /** Number of the generation, from 0. */
@@ -56,7 +59,7 @@ export class Generations {
   /** The cell of a key; undefined where nothing is known of it. */
   get(key: string): Cell | undefined {
     const cell = this.#current.get(key);
-    return cell === undefined && !this.complete ? this.#previous.get(key) : cell;
+    return cell === undefined && this.#layered ? this.#previous.get(key) : cell;
   }
 
   /**
@@ -89,8 +92,8 @@ export class Generations {
   delete(key: string): boolean {
     const cell = this.get(key);
     if (cell === undefined || cell === TOMBSTONE) return false;
-    if (this.complete) this.#current.delete(key);
-    else this.#current.set(key, TOMBSTONE);
+    if (this.#layered) this.#current.set(key, TOMBSTONE);
+    else this.#current.delete(key);
     return true;
   }
 
@@ -98,6 +101,42 @@ export class Generations {
   restore(key: string, cell: Cell | undefined): void {
     if (cell === undefined) this.#current.delete(key);
     else this.#current.set(key, cell);
+  }
+
+  /**
+   * Freezes a complete cache as it is now, without a copy: until {@link thaw}, changes go into an overlay, and what is
+   * deleted leaves a tombstone there. Between two units of work, never within one.
+   *
+   * @returns the frozen state, which does not change before `thaw`
+   */
+  freeze(): ReadonlyMap<string, unknown> {
+    if (this.#layered) throw new Error("only a complete cache that is not frozen can be frozen");
+    this.#previous = this.#current;
+    this.#current = new Map();
+    this.#layered = true;
+    return this.#previous;
+  }
+
+  /**
+   * Takes the overlay over into what was frozen. Where it is large, step by step: the state is whole after each, and may
+   * change between two.
+   *
+   * @param maxKeys keys taken over in this step at most
+   * @returns whether it is done
+   */
+  thaw(maxKeys: number = Number.POSITIVE_INFINITY): boolean {
+    if (!this.complete || !this.#layered) throw new Error("the cache is not frozen");
+    let left = maxKeys;
+    for (const [key, cell] of this.#current) {
+      if (left-- <= 0) return false;
+      if (cell === TOMBSTONE) this.#previous.delete(key);
+      else this.#previous.set(key, cell);
+      this.#current.delete(key);
+    }
+    this.#current = this.#previous;
+    this.#previous = new Map();
+    this.#layered = false;
+    return true;
   }
 
   /** All that is cached, the newer of two cells of a key. */
