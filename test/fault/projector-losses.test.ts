@@ -70,7 +70,8 @@ describe("a stream that becomes another one under a running projector", () => {
       expect(projector.status()).toMatchObject({ phase: "failed", error: end });
       await expectUntouched(before);
       await projector.close();
-      const again = await startSums(await openPatient(server.url, stream), bucket);
+      await using later = await openPatient(server.url, stream);
+      await using again = await startSums(later, bucket);
       expect(await endOf(again)).toBeInstanceOf(StreamRolledBackError);
       await expectUntouched(before);
     },
@@ -91,7 +92,8 @@ describe("a stream that becomes another one under a running projector", () => {
       expect(end).toBeInstanceOf(StreamRolledBackError);
       await expectUntouched(before);
       await projector.close();
-      const again = await startSums(await openPatient(server.url, stream), bucket);
+      await using later = await openPatient(server.url, stream);
+      await using again = await startSums(later, bucket);
       expect(await endOf(again)).toBeInstanceOf(StreamRolledBackError);
       await expectUntouched(before);
     },

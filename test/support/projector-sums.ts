@@ -9,7 +9,7 @@ export type Step =
 /** Events of tests: each names the keys it changes. */
 export type Script = { script: Step; noise: { readonly type: "Heard"; readonly data: number } };
 
-export const tables = { sum: table<number>(), moves: table<readonly string[]>() };
+const tables = { sum: table<number>(), moves: table<readonly string[]>() };
 export type ScriptTables = typeof tables;
 
 /** Sums by key, and the moves of each key: reads, puts and deletes of several keys. */
