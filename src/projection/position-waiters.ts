@@ -1,6 +1,7 @@
 import { abortable } from "../internal/abort.ts";
 import { sleep } from "../internal/backoff.ts";
 import { type Deferred, deferred } from "../internal/deferred.ts";
+import { isPassing } from "./passing.ts";
 
 interface Waiter {
   position: number;
@@ -72,7 +73,10 @@ export class PositionWaiters {
         for (const waiter of asked) waiter.position = Math.min(waiter.position, last);
         this.advance(this.#position);
       } catch (error) {
-        for (const { reached } of asked) reached.reject(error);
+        for (const waiter of asked) {
+          if (!isPassing(error)) waiter.reached.reject(error);
+          else if (this.#waiters.has(waiter)) this.#unasked.add(waiter);
+        }
       }
       await sleep(PAUSE_MS);
     }

@@ -95,8 +95,10 @@ export class Projector<Events extends EventMap, Tables extends TableMap> {
     this.ended = this.#live().then(
       () => this.#end("stopped", new ClosedError("the projector")),
       (error: unknown) => {
-        this.#end("failed", error);
-        throw error;
+        // What had to be given up because closing took too long is no failure.
+        const closed = this.#closing !== undefined && error instanceof ClosedError;
+        this.#end(closed ? "stopped" : "failed", error);
+        if (!closed) throw error;
       },
     );
     this.ended.catch((error: unknown) => this.#started.reject(error));
