@@ -14,11 +14,15 @@ const SCHEMA_VERSION = 1;
 const REBUILD =
   "give the projection another version (its state is then built anew beside this one), or another bucket";
 
+/** What a bucket holds: an entry a key, or snapshots of a state in memory. */
+export type BucketContent = "entries" | "snapshot";
+
 /** Whose state a bucket holds, and how. */
 interface Identity {
   readonly name: string;
   readonly version: number;
   readonly schemaVersion: number;
+  readonly state: BucketContent;
   readonly values: ValueFormat;
   readonly stream: string;
   readonly policies: Readonly<Record<string, number>>;
@@ -29,12 +33,14 @@ export interface Owner {
   readonly projection: Pick<Projection, "name" | "version" | "policies">;
   readonly values: ValueFormat;
   readonly stream: string;
+  /** @default "entries" */
+  readonly state?: BucketContent | undefined;
 }
 
 /** What the bucket of an owner says of itself. */
-export function identityOf({ projection, values, stream }: Owner): Identity {
+export function identityOf({ projection, values, stream, state = "entries" }: Owner): Identity {
   const { name, version, policies } = projection;
-  return { name, version, schemaVersion: SCHEMA_VERSION, values, stream, policies };
+  return { name, version, schemaVersion: SCHEMA_VERSION, state, values, stream, policies };
 }
 
 /**

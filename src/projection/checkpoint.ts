@@ -1,4 +1,4 @@
-import { CorruptStateError } from "./errors.ts";
+import { EntryFields } from "./entry-fields.ts";
 
 /** How far a projection has come. */
 export interface Checkpoint {
@@ -48,37 +48,22 @@ export function encodeCheckpoint(checkpoint: StoredCheckpoint): Uint8Array {
 
 /** @throws {CorruptStateError} */
 export function decodeCheckpoint(bucket: string, key: string, data: Uint8Array): StoredCheckpoint {
-  const corrupt = (reason: string, cause?: unknown): CorruptStateError =>
-    new CorruptStateError(bucket, key, reason, { cause });
-  let value: unknown;
-  try {
-    value = JSON.parse(Buffer.from(data).toString());
-  } catch (cause) {
-    throw corrupt("it is no JSON", cause);
-  }
-  if (typeof value !== "object" || value === null) throw corrupt("it is no object");
-  const fields = new Map<string, unknown>(Object.entries(value));
-  if (fields.get("format") !== FORMAT) {
-    throw corrupt(`it has format ${String(fields.get("format"))}, this version reads ${FORMAT}`);
-  }
-  const count = (name: string): number => {
-    const number = fields.get(name);
-    if (typeof number === "number" && Number.isSafeInteger(number) && number >= 0) return number;
-    throw corrupt(`its ${name} is no whole number`);
-  };
-  const text = (name: string): string => {
-    const found = fields.get(name);
-    if (typeof found === "string") return found;
-    throw corrupt(`its ${name} is no text`);
-  };
+  const fields = new EntryFields(bucket, key, data, FORMAT);
   return {
-    position: count("position"),
-    taken: count("taken"),
-    commitId: text("commitId"),
-    applied: count("applied"),
-    ...(fields.has("complete") ? { complete: count("complete") } : {}),
-    writer: text("writer"),
-    epoch: count("epoch"),
-    nonce: text("nonce"),
+    ...readCheckpoint(fields),
+    writer: fields.text("writer"),
+    epoch: fields.count("epoch"),
+    nonce: fields.text("nonce"),
+  };
+}
+
+/** How far a state is, as the fields of an entry say. @throws {CorruptStateError} */
+export function readCheckpoint(fields: EntryFields): SharedCheckpoint {
+  return {
+    position: fields.count("position"),
+    taken: fields.count("taken"),
+    commitId: fields.text("commitId"),
+    applied: fields.count("applied"),
+    ...(fields.has("complete") ? { complete: fields.count("complete") } : {}),
   };
 }

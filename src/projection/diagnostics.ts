@@ -8,13 +8,16 @@ import { type TypedChannel, typedChannel } from "../internal/typed-channel.ts";
  * |---|---|
  * | `annal:projection:unit` | a unit of events was applied and stored: {@link UnitMessage} |
  * | `annal:projection:phase` | a projector or reactor began, waits, or ended: {@link PhaseMessage} |
+ * | `annal:projection:snapshot` | a snapshot of state in memory was written or restored, or not: {@link SnapshotMessage} |
  */
 export const projectionChannels: {
   readonly unit: TypedChannel<UnitMessage>;
   readonly phase: TypedChannel<PhaseMessage>;
+  readonly snapshot: TypedChannel<SnapshotMessage>;
 } = {
   unit: typedChannel("annal:projection:unit"),
   phase: typedChannel("annal:projection:phase"),
+  snapshot: typedChannel("annal:projection:snapshot"),
 };
 
 /** A unit of events took effect. */
@@ -41,4 +44,20 @@ export interface PhaseMessage {
   readonly phase: string;
   /** What ended it. */
   readonly error: unknown;
+}
+
+/** What became of a snapshot of state in memory. */
+export interface SnapshotMessage {
+  readonly projection: string;
+  /**
+   * `written`; `dropped`: not written, because it failed or another process is as far; `restored`: the state begins with
+   * it; `ignored`: there is one that cannot be used, so the state is built from the stream.
+   */
+  readonly what: "written" | "dropped" | "restored" | "ignored";
+  /** Keys of the state that were written or restored. */
+  readonly entries: number;
+  readonly bytes: number;
+  readonly durationMs: number;
+  /** Why it was dropped or ignored. */
+  readonly reason: string | undefined;
 }

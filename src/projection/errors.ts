@@ -121,7 +121,7 @@ export class CorruptStateError extends AnnalError {
 export class ProjectionMismatchError extends AnnalError {
   readonly code = "projection_mismatch";
   readonly bucket: string;
-  /** What differs: `name`, `version`, `schemaVersion`, `values`, `policies.<name>`. */
+  /** What differs: `name`, `version`, `schemaVersion`, `state`, `values`, `stream`, `policies`. */
   readonly what: string;
   readonly expected: unknown;
   readonly found: unknown;

@@ -257,8 +257,9 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
       deadLetters,
       checkpoint: { ...checkpoint, complete: applied.completeTo },
     };
-    const storing =
-      nothing && unsaved < MAX_UNSAVED_EVENTS ? undefined : backend.commit(unit, signal);
+    // State in memory is told of each unit: that costs nothing.
+    const idle = nothing && unsaved < MAX_UNSAVED_EVENTS && !this.#cache.complete;
+    const storing = idle ? undefined : backend.commit(unit, signal);
     if (storing === undefined) {
       if (!nothing) this.#saved = checkpoint;
       this.#tellStored(applied, 0);

@@ -82,5 +82,6 @@ export interface StateBackend {
   entries(table: string, options: EntriesOptions): AsyncIterableIterator<StateEntry>;
   watch(key: StateKey, signal: AbortSignal | undefined): AsyncIterableIterator<WatchedEntry>;
   deadLetters(): Promise<readonly DeadLetter[]>;
-  close(): Promise<void>;
+  /** Called once nothing is applied any more; what still waits ends with the signal. */
+  close(signal: AbortSignal): Promise<void>;
 }
