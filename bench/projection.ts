@@ -68,7 +68,7 @@ async function projectIntoMemory(): Promise<number> {
 }
 
 async function projectIntoBucket(): Promise<number> {
-  const state = kvState({ bucket: target.freshStream(), generationEvents: 50_000 });
+  const state = kvState({ bucket: target.freshStream() });
   const startedAt = performance.now();
   await using projector = await startProjector(store, sums(keys), { state });
   await projector.caughtUp();

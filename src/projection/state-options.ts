@@ -42,7 +42,7 @@ export interface KvStateSettings {
   readonly values?: ValueFormat | undefined;
   /**
    * Events of a generation: the values that the last one to two generations of events touched are cached. Two
-   * generations bound the memory. @default 50000
+   * generations bound the memory. @default 100000
    */
   readonly generationEvents?: number | undefined;
   /** Bytes of an atomic batch at most. @default 8388608 */
@@ -122,7 +122,7 @@ export function kvState(settings: KvStateSettings): KvStateOptions {
     kind: "kv",
     bucket,
     values,
-    generationEvents: count("generationEvents", settings.generationEvents ?? 50_000, 1),
+    generationEvents: count("generationEvents", settings.generationEvents ?? 100_000, 1),
     maxBatchBytes: count("maxBatchBytes", settings.maxBatchBytes ?? 8 << 20, 1_024),
     replicas: replicas === undefined ? undefined : count("replicas", replicas, 1),
     requestTimeoutMs: count("requestTimeoutMs", settings.requestTimeoutMs ?? 5_000, 1),
