@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type NatsServer, startServer } from "../../src/server/index.ts";
-import { appendOne, openStore, versionsOf } from "../support/fault-store.ts";
+import { appendOne, counter, openStore, versionsOf } from "../support/fault-store.ts";
 import { eventually, freshStream } from "../support/server.ts";
 import { startWire, type Wire } from "../support/wire.ts";
 
@@ -32,9 +32,11 @@ describe("a read on a replicated stream", () => {
   it("leaves the leader alone where the actor was never in the cache", async () => {
     const stream = freshStream();
     await using other = await openStore(wire.url, stream, { replicas: 3 });
-    const { position } = await appendOne(other, "theirs", "none");
+    await appendOne(other, "theirs", "none");
+    const { position } = await appendOne(other, "last", "none");
     await using store = await openStore(wire.url, stream, { replicas: 3 });
     await store.waitFor(position);
+    expect(store.cachedVersion(counter("theirs"))).toBeUndefined();
     wire.reset();
     await eventually(async () => expect(await versionsOf(store, "theirs")).toEqual([1]));
     expect(leaderReads()).toBe(0);

@@ -31,7 +31,8 @@ describe.each(calls)("%s", (_, call) => {
   it("gives up after its time where the server does not answer", async () => {
     await using wire = await startWire(natsUrl());
     const { stream } = await openStore();
-    const store = await EventStore.connect({ servers: wire.url, stream });
+    const readTimeoutMs = 600_000;
+    const store = await EventStore.connect({ servers: wire.url, stream, readTimeoutMs });
     const partition = wire.pause();
     const error = await failureOf(call(store, { timeoutMs: 30 }));
     expect(error).toMatchObject({
