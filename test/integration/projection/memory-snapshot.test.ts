@@ -196,6 +196,20 @@ describe("state in memory with snapshots", () => {
     expect(await projector.tables.sum.get("later")).toBe(1);
   });
 
+  it("writes none of a stream that was rolled back under it", async () => {
+    const store = await openScripts();
+    const bucket = freshBucket();
+    const heard = listen(bucket);
+    const projector = await start(store, sums(1, bucket), { state: inMemory(bucket) });
+    await projector.waitFor(await append(store, ...manyKeys(3)));
+    await (await openManager()).streams.delete(store.stream);
+    await append(await openScripts({ stream: store.stream }), added("x", 1));
+    await projector.close();
+    expect(heard.snapshots).toMatchObject([{ what: "dropped" }]);
+    expect(heard.snapshots[0]?.reason).toContain("rolled back");
+    expect(await (await openKv(`${bucket}_v1`)).get("_snapshot")).toBeNull();
+  });
+
   it("is reset with its snapshots", async () => {
     const store = await openScripts();
     const bucket = freshBucket();
