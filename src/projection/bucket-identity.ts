@@ -15,7 +15,7 @@ const REBUILD =
   "give the projection another version (its state is then built anew beside this one), or another bucket";
 
 /** What a bucket holds: an entry a key, or snapshots of a state in memory. */
-export type BucketContent = "entries" | "snapshot";
+type BucketContent = "entries" | "snapshot";
 
 /** Whose state a bucket holds, and how. */
 interface Identity {

@@ -65,7 +65,7 @@ function readLetter(data: Uint8Array): unknown {
 }
 
 /** Key and value of an event that was set aside. */
-export function letterEntry(letter: DeadLetter): [key: string, value: unknown] {
+function letterEntry(letter: DeadLetter): [key: string, value: unknown] {
   const { position, index, id, type, actor } = letter;
   return [`${DEAD_PREFIX}.${position}.${index}`, { position, index, id, type, actor }];
 }
@@ -82,8 +82,8 @@ export class ExpectedInMemory implements ExpectedState, ExpectedPart {
   readonly format: ValueFormat;
   readonly limits: StateBackend["limits"];
   readonly cache = new Generations(GENERATION_EVENTS);
-  readonly maxFetchKeys = Number.MAX_SAFE_INTEGER;
-  readonly partCount = 1;
+  readonly maxFetchKeys: number = Number.MAX_SAFE_INTEGER;
+  readonly partCount: number = 1;
   readonly #known = new Map<string, Remembered>();
 
   constructor({ format, limits }: Pick<StateBackend, "format" | "limits">) {

@@ -2,7 +2,7 @@ import type { ReadBounds } from "../nats/direct.ts";
 import type { StoredCommit } from "../store/commit.ts";
 import type { StreamSelection } from "../store/commit-stream.ts";
 import { formatCursor } from "../store/cursor.ts";
-import type { EventMap, RecordedEvent } from "../store/event.ts";
+import type { RecordedEvent } from "../store/event.ts";
 import type { StoreInternals } from "../store/internals.ts";
 import { StreamSubscription } from "../store/subscription.ts";
 import type { Checkpoint } from "./checkpoint.ts";
@@ -102,7 +102,7 @@ function acceptorOf(selection: Selection, prefix: string): (subject: string) => 
 
 function select(
   commit: StoredCommit,
-  events: readonly RecordedEvent<EventMap>[],
+  events: readonly RecordedEvent[],
   selection: Selection,
   taken: number,
 ): SourceCommit {

@@ -125,7 +125,7 @@ export function readEntry(bucket: string, entry: BucketEntry, format: ValueForma
 }
 
 /** The position in the header of an entry; undefined where a stranger wrote it. */
-export function positionOf(entry: BucketEntry): number | undefined {
+function positionOf(entry: BucketEntry): number | undefined {
   const text = /^(\d{1,16})\.\d{1,9}$/.exec(entry.headers.get(POSITION_HEADER) ?? "")?.[1];
   return text === undefined ? undefined : Number(text);
 }

@@ -61,7 +61,7 @@ export class Progress {
   /** @param askLast gives the position of the last commit of interest; without it, positions are waited for as given */
   constructor(
     projection: { readonly name: string; readonly version: number },
-    askLast: (() => Promise<number>) | undefined = undefined,
+    askLast?: () => Promise<number>,
   ) {
     this.#projection = projection;
     this.#waiters = new PositionWaiters(askLast);
@@ -137,7 +137,8 @@ export class Progress {
       elapsed > 500 ? ((this.#applied - this.#rateApplied) * 1_000) / elapsed : this.#rate;
     const span = this.#head - this.#start;
     return {
-      ...{ projection: this.#projection.name, version: this.#projection.version },
+      projection: this.#projection.name,
+      version: this.#projection.version,
       phase: this.paused && this.#running ? "paused" : this.phase,
       position: this.#position,
       head: this.#head,

@@ -17,7 +17,7 @@ export type Step =
   | readonly ["throw"];
 
 /** An event that says itself what it declares, and what is to be done at it. */
-export type Scripted = {
+type Scripted = {
   readonly type: "Scripted";
   readonly data: { readonly declares: readonly string[]; readonly steps: readonly Step[] };
 };

@@ -1,15 +1,13 @@
-import { connect, type KV } from "nats";
-import { describe, expect, it, onTestFinished } from "vitest";
-import { type EventStore, StreamRolledBackError } from "../../../src/index.ts";
+import { describe, expect, it } from "vitest";
 import {
   CorruptStateError,
   CoverageError,
   ProjectionFailedError,
-  ProjectionMismatchError,
   ProjectorFencedError,
 } from "../../../src/projection/index.ts";
 import { eventually, natsUrl } from "../../support/server.ts";
 import { answerTo, publishTo, startWire } from "../../support/wire.ts";
+import { added, append, openKv, removed } from "./kv-client.ts";
 import { StagedRun } from "./kv-stage.ts";
 import {
   appendSteps,
@@ -18,31 +16,12 @@ import {
   kvState,
   openScripts,
   randomSteps,
-  type Script,
   start,
   stateOf,
-  type Step,
   sums,
 } from "./stage.ts";
 
 const SEED = Date.now() % 100_000;
-
-/** What any client of NATS sees. */
-async function openKv(bucket: string): Promise<KV> {
-  const nc = await connect({ servers: natsUrl() });
-  onTestFinished(() => nc.close());
-  return nc.jetstream().views.kv(bucket, { bindOnly: true });
-}
-
-async function append(store: EventStore<Script>, ...steps: Step[]): Promise<number> {
-  const { position } = await store.append({ type: "script", id: "one" }, steps, {
-    expectedVersion: "any",
-  });
-  return position;
-}
-
-const added = (key: string, n: number): Step => ({ type: "Added", data: { key, n } });
-const removed = (key: string): Step => ({ type: "Removed", data: { key } });
 
 describe("state in a bucket", () => {
   it("K11 equals what is cached after every batch, tombstones included", async () => {
@@ -166,70 +145,6 @@ describe("state in a bucket", () => {
     lost.stop();
     await projector.waitFor(position);
     expect(await stateOf(projector)).toMatchObject({ sum: { a: 1, b: 1 } });
-  });
-
-  it("K26 refuses a bucket of another projection, another format, or other policies", async () => {
-    const store = await openScripts();
-    const bucket = freshBucket();
-    await (await start(store, sums(), { state: kvState({ bucket }) })).close();
-    const refused = async (what: string, starting: Promise<unknown>): Promise<void> => {
-      const failure = await starting.catch((error: unknown) => error);
-      expect(failure).toBeInstanceOf(ProjectionMismatchError);
-      expect(failure).toMatchObject({ what, bucket: `${bucket}_v1` });
-    };
-    await refused("name", start(store, sums(1, "others"), { state: kvState({ bucket }) }));
-    await refused("values", start(store, sums(), { state: kvState({ bucket, values: "json" }) }));
-    const ruled = { ...sums(), policies: { rounding: 2 } };
-    await refused("policies", start(store, ruled, { state: kvState({ bucket }) }));
-    const elsewhere = await openScripts();
-    await refused("stream", start(elsewhere, sums(), { state: kvState({ bucket }) }));
-  });
-
-  it("K26 refuses a version that is older than the live one, and says what to do", async () => {
-    const store = await openScripts();
-    const bucket = freshBucket();
-    const newer = await start(store, sums(2), { state: kvState({ bucket }) });
-    await newer.close();
-    const failure = await start(store, sums(1), { state: kvState({ bucket }) }).catch(
-      (error: unknown) => error,
-    );
-    expect(failure).toBeInstanceOf(ProjectionMismatchError);
-    expect(failure).toMatchObject({ what: "version", expected: 1, found: 2 });
-    expect(String(failure)).toContain("version 2 is live");
-  });
-
-  it("K26 refuses a bucket whose shape is newer than this release knows", async () => {
-    const store = await openScripts();
-    const bucket = freshBucket();
-    await (await start(store, sums(), { state: kvState({ bucket }) })).close();
-    const kv = await openKv(`${bucket}_v1`);
-    const identity = (await kv.get("_projection"))?.json<Record<string, unknown>>();
-    await kv.put("_projection", JSON.stringify({ ...identity, schemaVersion: 2 }));
-    const failure = await start(store, sums(), { state: kvState({ bucket }) }).catch(
-      (error: unknown) => error,
-    );
-    expect(failure).toMatchObject({
-      code: "projection_mismatch",
-      what: "schemaVersion",
-      expected: 1,
-      found: 2,
-    });
-  });
-
-  it("K27 refuses a checkpoint at which another commit stands", async () => {
-    const store = await openScripts();
-    const bucket = freshBucket();
-    const position = await append(store, added("a", 1));
-    const projector = await start(store, sums(), { state: kvState({ bucket }) });
-    await projector.waitFor(position);
-    await projector.close();
-    const kv = await openKv(`${bucket}_v1`);
-    const checkpoint = (await kv.get("_checkpoint"))?.json<Record<string, unknown>>();
-    await kv.put("_checkpoint", JSON.stringify({ ...checkpoint, commitId: "another" }));
-    const again = await start(store, sums(), { state: kvState({ bucket }) });
-    const failure = await again.ended.catch((error: unknown) => error);
-    expect(failure).toBeInstanceOf(StreamRolledBackError);
-    expect(await again.tables.sum.get("a")).toBe(1);
   });
 
   it("K17 refuses a batch for which an entry is corrupt, and names key and bucket", async () => {
