@@ -251,8 +251,11 @@ export class Appender {
     const found = await this.#placement.at(append, head, look.commit, inDoubt, limit);
     if (found === "free") return undefined;
     if (found === "gone" || found.commitId !== append.commitId) return { head: look.head };
-    if (!inDoubt) return recognise(append, found);
-    return { version: found.version, position: found.message.sequence, replayed: false };
+    // An id of the caller's may stand for what another process stored; a generated one is nobody else's.
+    if (inDoubt && !append.commitIdGiven) {
+      return { version: found.version, position: found.message.sequence, replayed: false };
+    }
+    return { ...recognise(append, found), replayed: !inDoubt };
   }
 
   /** The actor is not where it was expected: either this very append has been there before, or it is a conflict. */

@@ -193,6 +193,38 @@ describe("an append that the wire swallows", () => {
   });
 
   it.each(["any", "exists", 1] as const)(
+    "is refused where its caller's commit id stands for other events already (%s)",
+    async (expectedVersion) => {
+      const stream = freshStream();
+      await using wire = await startWire(server.url);
+      await using other = await openStore(server.url, stream);
+      await using store = await openStore(wire.url, stream, { ackTimeoutMs: 100 });
+      await appendOne(store, "one", 0);
+      const held = wire.hold(publishTo(`${stream.toLowerCase()}.counter.one`));
+      const appending = appendOne(store, "one", expectedVersion, { commitId: "pay-1", n: 222 });
+      await held.reached();
+      await appendOne(other, "one", 1, { commitId: "pay-1", n: 111 });
+      expect(await failureOf(appending)).toMatchObject({ code: "commit_id_reused" });
+      held.release();
+    },
+  );
+
+  it("is a success where its caller's commit id stands for the same events", async () => {
+    const stream = freshStream();
+    await using wire = await startWire(server.url);
+    await using other = await openStore(server.url, stream);
+    await using store = await openStore(wire.url, stream, { ackTimeoutMs: 100 });
+    await appendOne(store, "one", 0);
+    const held = wire.hold(publishTo(`${stream.toLowerCase()}.counter.one`));
+    const appending = appendOne(store, "one", 1, { commitId: "pay-1" });
+    await held.reached();
+    const { position } = await appendOne(other, "one", 1, { commitId: "pay-1" });
+    expect(await appending).toMatchObject({ version: 2, position, replayed: false });
+    held.release();
+    expect(await auditStream(other, [])).toHaveLength(2);
+  });
+
+  it.each(["any", "exists", 1] as const)(
     "is a conflict that names what the append expected where it never will be stored (%s)",
     async (expectedVersion) => {
       const stream = freshStream();
