@@ -6,7 +6,7 @@ import { parseArgs } from "node:util";
 import { EventStore, toJson } from "annal";
 import { useServer } from "annal/server";
 import { connect } from "nats";
-import { check, type CheckReport, kvState, startProjector } from "../src/projection/index.ts";
+import { check, type CheckReport, kvState, startProjector } from "annal/projection";
 import { appendOrders, type Orders, orderStates } from "./check/orders.ts";
 import { ProgressLine } from "./lib/progress-line.ts";
 import { type Claim, holds, printClaims } from "./lib/proof.ts";

@@ -1,5 +1,5 @@
 import type { EventStore } from "annal";
-import { defineProjection, table } from "../../src/projection/index.ts";
+import { defineProjection, table } from "annal/projection";
 import type { RawRow } from "../multi-writer/event-log.ts";
 
 /** Orders, whose events are the steps that they go through. */

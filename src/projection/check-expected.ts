@@ -81,7 +81,7 @@ const GENERATION_EVENTS = 50_000;
 export class ExpectedInMemory implements ExpectedState, ExpectedPart {
   readonly format: ValueFormat;
   readonly limits: StateBackend["limits"];
-  readonly cache = new Generations(GENERATION_EVENTS);
+  readonly cache: Generations = new Generations(GENERATION_EVENTS);
   readonly maxFetchKeys: number = Number.MAX_SAFE_INTEGER;
   readonly partCount: number = 1;
   readonly #known = new Map<string, Remembered>();
