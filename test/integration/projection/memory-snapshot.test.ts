@@ -69,7 +69,19 @@ describe("state in memory with snapshots", () => {
     await second.close();
     expect(heard.what()).toEqual(["written", "restored", "written"]);
     const entry = await (await openKv(`${bucket}_v1`)).get("_snapshot");
-    expect(entry?.json()).toMatchObject({ format: 1, applied: 11, entries: 11, chunks: 1 });
+    expect(entry?.json()).toEqual({
+      format: 1,
+      position: 3,
+      taken: 1,
+      commitId: expect.any(String),
+      applied: 11,
+      complete: 3,
+      nonce: expect.any(String),
+      slot: "b",
+      chunks: 1,
+      entries: 11,
+      deadLetters: 0,
+    });
   });
 
   it("goes on inside a commit of which events were parked, and keeps what was set aside", async () => {
