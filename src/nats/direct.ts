@@ -6,7 +6,7 @@ import {
   ServerRefusedError,
 } from "../errors.ts";
 import { type Backoff, backoffMs, sleep } from "../internal/backoff.ts";
-import { Slots } from "../internal/slots.ts";
+import { TimedSlots } from "../internal/timed-slots.ts";
 import type { Connection } from "./connection.ts";
 import type { HeaderBlock } from "./header-block.ts";
 import { fastHeaders } from "./raw-message.ts";
@@ -51,6 +51,7 @@ const ATTEMPT_MS = 5_000;
 const NO_MESSAGE_FOUND = 10037;
 const RETRY: Backoff = { firstMs: 10, maxMs: 500 };
 const EMPTY = new Uint8Array(0);
+const NO_TIME = "no time was left to ask";
 
 /**
  * Point reads of a stream. `direct` reads are answered by any replica, which may lag; `leader` reads by the leader
@@ -61,7 +62,7 @@ export class DirectReader {
   readonly #connection: Connection;
   readonly #directSubject: string;
   readonly #leaderSubject: string;
-  readonly #slots: Slots;
+  readonly #slots: TimedSlots;
   readonly #onRetry: (reason: string, attempt: number) => void;
 
   /**
@@ -79,7 +80,7 @@ export class DirectReader {
     this.#connection = connection;
     this.#directSubject = `${apiPrefix}.DIRECT.GET.${stream}`;
     this.#leaderSubject = `${apiPrefix}.STREAM.MSG.GET.${stream}`;
-    this.#slots = new Slots(maxInFlight);
+    this.#slots = new TimedSlots(maxInFlight);
     this.#onRetry = onRetry;
   }
 
@@ -203,16 +204,9 @@ export class DirectReader {
     for (let attempt = failedBefore === undefined ? 1 : 2; ; attempt++) {
       bounds.signal?.throwIfAborted();
       const leftMs = deadline - performance.now();
-      if (leftMs <= 0)
-        throw new ReadTimeoutError(`no answer from ${subject} in ${bounds.timeoutMs} ms`);
+      if (leftMs <= 0) throw this.#late(NO_TIME, bounds.timeoutMs);
       if (!this.#connection.connected) await this.#connection.whenConnected(leftMs, bounds.signal);
-      const answer = await this.#ask(
-        subject,
-        request,
-        Math.min(leftMs, ATTEMPT_MS),
-        extent,
-        bounds.signal,
-      );
+      const answer = await this.#ask(subject, request, deadline, extent, bounds);
       if (answer.kind === "found") return answer.messages;
       if (answer.kind === "failed") throw answer.error;
       await this.#pause(answer.reason, attempt, deadline, bounds);
@@ -234,12 +228,20 @@ export class DirectReader {
   async #ask(
     subject: string,
     request: Uint8Array,
-    timeoutMs: number,
+    deadline: number,
     extent: Extent,
-    signal: AbortSignal | undefined,
+    { signal, timeoutMs }: ReadBounds,
   ): Promise<Answer> {
-    if (!this.#slots.tryTake()) await this.#slots.take(signal);
+    if (!this.#slots.tryTake() && !(await this.#slots.take(deadline, signal))) {
+      throw this.#late(`${this.#slots.limit} other reads are in flight`, timeoutMs);
+    }
     try {
+      // The wait for the slot may have taken the time, or the connection.
+      signal?.throwIfAborted();
+      const leftMs = deadline - performance.now();
+      if (leftMs <= 0) throw this.#late(NO_TIME, timeoutMs);
+      if (!this.#connection.connected) return { kind: "again", reason: "disconnected" };
+      const waitMs = Math.min(leftMs, ATTEMPT_MS);
       return await new Promise<Answer>((resolve, reject) => {
         const onAbort = (): void => {
           this.#connection.requests.forget(token);
@@ -249,13 +251,8 @@ export class DirectReader {
           signal?.removeEventListener("abort", onAbort);
           resolve(answer);
         });
-        const token = this.#connection.requests.send(
-          subject,
-          request,
-          undefined,
-          timeoutMs,
-          collector,
-        );
+        const { requests } = this.#connection;
+        const token = requests.send(subject, request, undefined, waitMs, collector);
         signal?.addEventListener("abort", onAbort, { once: true });
       });
     } finally {

@@ -1,6 +1,6 @@
 import { headers, type Msg } from "@nats-io/nats-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { ServerRefusedError } from "../../../src/errors.ts";
+import { ReadTimeoutError, ServerRefusedError } from "../../../src/errors.ts";
 import { DirectReader } from "../../../src/nats/direct.ts";
 import { freshStream, natsUrl } from "../../support/server.ts";
 import { bounds, type BucketStage, openBucketStage } from "./bucket-stage.ts";
@@ -13,7 +13,10 @@ beforeAll(async () => {
 afterAll(() => stage.close());
 
 /** Answers the direct gets of a stream that is not there, as servers do that are hard to bring there. */
-function answering(answer: (request: Msg, count: number) => void): {
+function answering(
+  answer: (request: Msg, count: number) => void,
+  maxInFlight = 8,
+): {
   reader: DirectReader;
   retries: string[];
 } {
@@ -24,7 +27,8 @@ function answering(answer: (request: Msg, count: number) => void): {
   });
   const retries: string[] = [];
   const onRetry = (reason: string): void => void retries.push(reason);
-  return { reader: new DirectReader(stage.connection, stream, "$JS.API", 8, onRetry), retries };
+  const reader = new DirectReader(stage.connection, stream, "$JS.API", maxInFlight, onRetry);
+  return { reader, retries };
 }
 
 function message(request: Msg, sequence: number): void {
@@ -72,5 +76,53 @@ describe("DirectReader.multiLast", () => {
     const { reader } = answering(() => {});
     const subjects = Array.from({ length: 1_025 }, (_, index) => `s.${index}`);
     await expect(reader.multiLast(subjects, bounds)).rejects.toThrow(RangeError);
+  });
+});
+
+describe("a read that waits for others", () => {
+  /** The order in which reads fail. */
+  async function ends(reads: Readonly<Record<string, Promise<unknown>>>): Promise<string[]> {
+    const order: string[] = [];
+    const waits = Object.entries(reads).map(async ([name, read]) => {
+      await expect(read).rejects.toThrow(ReadTimeoutError);
+      order.push(name);
+    });
+    await Promise.all(waits);
+    return order;
+  }
+
+  it("gives up at its own deadline, and takes no place with it", async () => {
+    let deaf = true;
+    const { reader } = answering((request) => {
+      if (!deaf) message(request, 7);
+    }, 1);
+    const running = reader.bySequence(7, { timeoutMs: 1_000 });
+    const waiting = reader.bySequence(7, { timeoutMs: 100 });
+    await expect(waiting).rejects.toThrow(/within 100 ms \(1 other reads are in flight\)/);
+    const more = reader.bySequence(7, { timeoutMs: 100 });
+    expect(await ends({ running, more })).toEqual(["more", "running"]);
+    deaf = false;
+    expect(await reader.bySequence(7, bounds)).toMatchObject({ sequence: 7 });
+  });
+
+  it("has what the wait left of its time, not all of it again", async () => {
+    const { reader } = answering(() => {}, 1);
+    const { reader: other } = answering(() => {});
+    const order = await ends({
+      first: reader.bySequence(7, { timeoutMs: 300 }),
+      second: reader.bySequence(7, { timeoutMs: 400 }),
+      elsewhere: other.bySequence(7, { timeoutMs: 600 }),
+    });
+    expect(order).toEqual(["first", "second", "elsewhere"]);
+  });
+
+  it("rejects with its signal's reason", async () => {
+    const { reader } = answering(() => {}, 1);
+    const running = ends({ running: reader.bySequence(7, { timeoutMs: 200 }) });
+    const controller = new AbortController();
+    const waiting = reader.bySequence(7, { timeoutMs: 10_000, signal: controller.signal });
+    controller.abort(new Error("enough"));
+    await expect(waiting).rejects.toThrow("enough");
+    await running;
   });
 });

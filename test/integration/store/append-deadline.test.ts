@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { AppendOutcomeUnknownError } from "../../../src/index.ts";
+import { AppendOutcomeUnknownError, type RetryMessage } from "../../../src/index.ts";
 import { eventually } from "../../support/server.ts";
 import { answerTo, publishTo } from "../../support/wire.ts";
+import { listenTo } from "./listening.ts";
 import {
   account,
   type BankStore,
@@ -113,6 +114,20 @@ describe("queued appends", () => {
     await narrow.append(alice, deposits(), { expectedVersion: 1 });
   });
 
+  it("in doubt end within their own timeout, however few looks at the stream go at once", async () => {
+    const narrow = await stage.store({ ackTimeoutMs: 50, maxReadsInFlight: 1 });
+    await narrow.latestVersion(alice);
+    await narrow.latestVersion(bob);
+    const pause = stage.wire.pause();
+    const ends = new Ends();
+    ends.watch("bob", narrow.append(bob, deposits(), { expectedVersion: 1, ...long }));
+    await pause.reached();
+    ends.watch("alice", narrow.append(alice, deposits(), { expectedVersion: 1, ...short }));
+    const errors = await ends.errors();
+    expect(ends.order).toEqual(["alice", "bob"]);
+    expect(errors.get("alice")).toMatchObject({ code: "append_outcome_unknown" });
+  });
+
   it("that run within their time are stored, however many wait with them", async () => {
     const appends = Array.from({ length: 200 }, () =>
       store.append(alice, deposits(), { expectedVersion: "any" }),
@@ -161,6 +176,23 @@ describe("a read that an append begins with", () => {
     await ends.errors();
     expect(ends.order).toEqual(["alice", "bob"]);
     held.release();
+  });
+});
+
+describe("a read that waits for another while the connection is lost", () => {
+  it("is sent on the next connection, not into nowhere", async () => {
+    const narrow = await stage.store({ maxReadsInFlight: 1 });
+    const retries = listenTo<RetryMessage>("annal:retry", stage.stream);
+    const held = stage.wire.hold(publishTo(stage.headRequest(alice)));
+    const reads = Promise.all([narrow.latestVersion(alice), narrow.latestVersion(bob)]);
+    await held.reached();
+    stage.wire.refuse();
+    stage.wire.cut();
+    await eventually(() => !narrow.health().connected);
+    held.release();
+    stage.wire.accept();
+    expect(await reads).toEqual([1, 1]);
+    expect(retries.map(({ reason }) => reason)).not.toContain("timeout");
   });
 });
 

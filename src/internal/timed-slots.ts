@@ -1,0 +1,55 @@
+import { Slots } from "./slots.ts";
+
+/** How often those who wait are compared with the clock: one timer for all. */
+const SWEEP_MS = 25;
+const LATE: unique symbol = Symbol("late");
+
+/** Slots for which nobody waits beyond a deadline. A free one costs no timer, and none runs while nobody waits. */
+export class TimedSlots {
+  readonly #slots: Slots;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(limit: number) {
+    this.#slots = new Slots(limit);
+  }
+
+  get limit(): number {
+    return this.#slots.limit;
+  }
+
+  tryTake(): boolean {
+    return this.#slots.tryTake();
+  }
+
+  /**
+   * Waits for a slot.
+   *
+   * @param deadline by `performance.now()`
+   * @returns whether it was had: false when the deadline came first
+   */
+  async take(deadline: number, signal?: AbortSignal): Promise<boolean> {
+    if (this.tryTake()) return true;
+    this.#timer ??= setInterval(() => this.#sweep(), SWEEP_MS);
+    try {
+      await this.#slots.take(signal, deadline);
+      return true;
+    } catch (error) {
+      if (error === LATE) return false;
+      throw error;
+    }
+  }
+
+  /** Hands the slot to the next in line, or frees it. */
+  release(): void {
+    this.#slots.release();
+  }
+
+  #sweep(): void {
+    if (this.#slots.waiting > 0) {
+      this.#slots.dismissLate(performance.now(), LATE);
+      return;
+    }
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+}
