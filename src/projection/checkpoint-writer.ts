@@ -12,7 +12,7 @@ import {
   type StoredCheckpoint,
 } from "./checkpoint.ts";
 import { CorruptStateError, ProjectorFencedError } from "./errors.ts";
-import { isPassing } from "./passing.ts";
+import { isPassing } from "../nats/passing.ts";
 
 /** Key of the checkpoint in a projection's bucket. */
 export const CHECKPOINT_KEY = "_checkpoint";

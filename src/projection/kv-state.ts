@@ -10,7 +10,7 @@ import { CorruptStateError, ProjectorFencedError } from "./errors.ts";
 import { type Cell, Generations, TOMBSTONE } from "./generations.ts";
 import { keyChunks } from "./key-chunks.ts";
 import { KvReader, POSITION_HEADER, readEntry } from "./kv-reader.ts";
-import { isPassing } from "./passing.ts";
+import { isPassing } from "../nats/passing.ts";
 import type { ValueFormat } from "./plain-value.ts";
 import type {
   CellChange,

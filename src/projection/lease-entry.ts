@@ -2,7 +2,7 @@ import { ServerRefusedError } from "../errors.ts";
 import { type Backoff, backoffMs, sleep } from "../internal/backoff.ts";
 import type { Bucket, BucketEntry } from "../nats/bucket.ts";
 import { ErrorCode, type PublishOutcome } from "../nats/publish.ts";
-import { isPassing } from "./passing.ts";
+import { isPassing } from "../nats/passing.ts";
 
 /** What the holder of a lease writes. */
 export interface LeaseRecord {

@@ -1,7 +1,7 @@
 import { abortable } from "../internal/abort.ts";
 import { sleep } from "../internal/backoff.ts";
 import { type Deferred, deferred } from "../internal/deferred.ts";
-import { isPassing } from "./passing.ts";
+import { isPassing } from "../nats/passing.ts";
 
 interface Waiter {
   position: number;

@@ -14,7 +14,7 @@ import { projectionChannels } from "./diagnostics.ts";
 import { ProjectorFencedError } from "./errors.ts";
 import { Lease } from "./lease.ts";
 import { type OpenedState, openState } from "./open-state.ts";
-import { isPassing } from "./passing.ts";
+import { isPassing } from "../nats/passing.ts";
 import { Progress, type ProjectorPhase, type ProjectorStatus } from "./progress.ts";
 import { ProjectorRun, type RunParts } from "./projector-run.ts";
 import type { DeadLetter } from "./state-backend.ts";

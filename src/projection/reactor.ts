@@ -11,7 +11,7 @@ import { LeaseLostError, ProjectorFencedError, ReactorFailedError } from "./erro
 import { subjectsOf } from "./event-source.ts";
 import { Lease } from "./lease.ts";
 import { openBucket } from "./open-state.ts";
-import { isPassing } from "./passing.ts";
+import { isPassing } from "../nats/passing.ts";
 import { Attempts } from "./reactor-attempts.ts";
 import { type ReactorDeadLetter, ReactorDeadLetters } from "./reactor-dead-letters.ts";
 import { type ReactorOptions, type ReactorSettings, reactorSettings } from "./reactor-options.ts";

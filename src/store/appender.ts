@@ -12,7 +12,7 @@ import type { HeadLook, Heads } from "./heads.ts";
 import type { HistoryIndex } from "./history-index.ts";
 import { meets, outgoingCommit, type PreparedAppend } from "./outgoing.ts";
 import {
-  isPassing,
+  isNoAnswer,
   looksForItself,
   notStored,
   type Placement,
@@ -232,7 +232,7 @@ export class Appender {
       const look = await this.#heads.look(append.subject, limit);
       return await this.#judge(append, head, look, inDoubt, limit);
     } catch (error) {
-      if (inDoubt && isPassing(error)) return undefined;
+      if (inDoubt && isNoAnswer(error)) return undefined;
       throw error;
     }
   }

@@ -12,7 +12,7 @@ import type { StoreContext } from "./context.ts";
 import type { Heads } from "./heads.ts";
 import { meets, type OutgoingCommit, outgoingCommit, type PreparedAppend } from "./outgoing.ts";
 import {
-  isPassing,
+  isNoAnswer,
   isPinned,
   looksForItself,
   notStored,
@@ -171,7 +171,7 @@ export class BatchAppender {
     try {
       return await this.#judge(members, inDoubt, limit);
     } catch (error) {
-      if (inDoubt && isPassing(error)) return undefined;
+      if (inDoubt && isNoAnswer(error)) return undefined;
       throw error;
     }
   }

@@ -4,12 +4,12 @@ import {
   CommitIdReusedError,
   ConnectionFailedError,
   JetStreamUnavailableError,
-  ReadTimeoutError,
   ServerRefusedError,
   StreamRolledBackError,
 } from "../errors.ts";
 import { type Backoff, backoffMs, sleep } from "../internal/backoff.ts";
 import type { ReadBounds } from "../nats/direct.ts";
+import { isPassing } from "../nats/passing.ts";
 import { ErrorCode, type PublishOutcome } from "../nats/publish.ts";
 import { readCommit, type StoredCommit } from "./commit.ts";
 import type { StoreContext } from "./context.ts";
@@ -153,7 +153,7 @@ export class Placement {
         else return true;
       }
     } catch (error) {
-      if (isPassing(error)) return false;
+      if (isNoAnswer(error)) return false;
       throw error;
     }
   }
@@ -247,13 +247,8 @@ export function throwIfFinal(outcome: PublishOutcome, what: string): void {
 }
 
 /** Errors of a read that say nothing about the stream. */
-export function isPassing(error: unknown): boolean {
-  return (
-    error instanceof ClosedError ||
-    error instanceof ReadTimeoutError ||
-    error instanceof JetStreamUnavailableError ||
-    error instanceof ConnectionFailedError
-  );
+export function isNoAnswer(error: unknown): boolean {
+  return error instanceof ClosedError || isPassing(error);
 }
 
 function isConflict(outcome: PublishOutcome): boolean {
