@@ -71,16 +71,17 @@ export class HistoryReader {
     for (;;) {
       const step = walk.take() ?? (await walk.next());
       if (step === undefined) return;
+      if (guard.epoch !== epoch) throw this.#rolledBack(head);
       const isHole = "reason" in step;
       if (isHole || !(backwards ? precedes(step, last) : follows(last, step, versions))) {
         const reason = isHole ? step.reason : "versions are not dense";
         this.#tellHole(subject, isHole ? step.sequence : step.message.sequence, reason);
-        yield* backwards
+        const rest = backwards
           ? this.#stepBack(subject, last ?? head, last === undefined, versions, bounds)
           : this.#scan(subject, head, versions, last, bounds);
+        yield* this.#ofOneHistory(rest, head, epoch);
         return;
       }
-      if (guard.epoch !== epoch) throw this.#rolledBack(head);
       last = step;
       yield step;
       if (backwards ? step.firstVersion <= fromVersion : step.version >= toVersion) return;
@@ -105,6 +106,24 @@ export class HistoryReader {
       indexOf,
       subject,
     });
+  }
+
+  /** The commits, until a rollback is noticed: what does not fit together from then on is no damage. */
+  async *#ofOneHistory(
+    commits: AsyncIterable<StoredCommit>,
+    head: StoredCommit,
+    epoch: number,
+  ): AsyncGenerator<StoredCommit, void, undefined> {
+    const { guard } = this.#context;
+    try {
+      for await (const commit of commits) {
+        if (guard.epoch !== epoch) throw this.#rolledBack(head);
+        yield commit;
+      }
+    } catch (error) {
+      if (guard.epoch === epoch || !(error instanceof CorruptCommitError)) throw error;
+      throw this.#rolledBack(head);
+    }
   }
 
   /** The server's filtered read, from behind the last commit that was returned to the head: slow, but needs no index. */

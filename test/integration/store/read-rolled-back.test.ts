@@ -1,7 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { StreamRolledBackError } from "../../../src/index.ts";
+import { type HistoryMessage, StreamRolledBackError } from "../../../src/index.ts";
+import { encodeIndex } from "../../../src/store/history-index.ts";
 import { eventually } from "../../support/server.ts";
 import { answerTo, deliveryOf, type Hold } from "../../support/wire.ts";
+import { foreignWriter } from "./foreign-writer.ts";
+import { listenTo } from "./listening.ts";
 import {
   account,
   type BankStore,
@@ -64,12 +67,11 @@ describe.each(looks)(
     });
 
     it("fails so where the actor was purged, and then shows that it has no events", async () => {
-      await write(store, bob, 1);
       await stage.admin.streams.purge(stage.stream, { filter: stage.subject(alice) });
       expect(await rejection(look())).toBeInstanceOf(StreamRolledBackError);
       expect(await look()).toEqual([]);
       expect(store.cachedVersion(alice)).toBeUndefined();
-      expect(await versions(store, bob)).toEqual([1, 2]);
+      expect(await versions(store, bob)).toEqual([1]);
     });
 
     it("is no reason to fail where the store itself has appended meanwhile", async () => {
@@ -94,4 +96,27 @@ describe("a read of an actor in the middle of which a rollback is noticed", () =
     expect(await rejection(events.next())).toBeInstanceOf(StreamRolledBackError);
     expect(await events.next()).toEqual({ done: true, value: undefined });
   });
+
+  it.each(["forwards", "backwards"] as const)(
+    "fails so, read %s, where an index did not hold and it goes on without",
+    async (direction) => {
+      await write(stage.external, bob, 1);
+      await write(stage.external, alice, 3);
+      const foreign = await foreignWriter();
+      // Version 4 stands at position 6; at 5 is the other actor.
+      const pointers = [8, 6, 7, 5, 5, 4, 4, 3, 3, 2, 2, 1];
+      const index = encodeIndex({ ordinal: 6, unindexedBelow: 0, pointers });
+      const subject = stage.subject(alice);
+      await foreign.write({ subject, expectedSequence: 8, version: "7.6", numbers: [7], index });
+      const holes = listenTo<HistoryMessage>("annal:history", stage.stream);
+      const events = store.read(alice, { direction });
+      for (let n = 0; n < 4; n++) await events.next();
+      expect(holes).toHaveLength(1);
+      notices.release();
+      await stage.recreate();
+      await eventually(() => store.cachedVersion(alice) === undefined);
+      expect(await rejection(events.next())).toBeInstanceOf(StreamRolledBackError);
+      expect(await events.next()).toEqual({ done: true, value: undefined });
+    },
+  );
 });
