@@ -1,6 +1,7 @@
 import { type Backoff, backoffMs, sleep } from "../internal/backoff.ts";
 import { sameValue } from "../internal/same-value.ts";
 import type { Bucket, BucketEntry } from "../nats/bucket.ts";
+import { IDENTITY_KEY } from "./bucket-identity.ts";
 import { BEGINNING, type Checkpoint, decodeCheckpoint } from "./checkpoint.ts";
 import { CHECKPOINT_KEY } from "./checkpoint-writer.ts";
 import {
@@ -35,6 +36,8 @@ export interface ComparisonParts {
 const KEYS_AT_ONCE = 256;
 /** Keys to be looked at again that are held at most. */
 const MAX_SUSPECTS = 10_000;
+/** The projector's own; all else that begins with `_`, but for events that were set aside, a stranger wrote. */
+const OWN_KEYS: ReadonlySet<string> = new Set([CHECKPOINT_KEY, IDENTITY_KEY]);
 /** Waits for a replica that lags. */
 const LAGGING: Backoff = { firstMs: 20, maxMs: 500 };
 const PROGRESS_EVERY_ENTRIES = 10_000;
@@ -113,7 +116,7 @@ export class Comparison {
   /** Whether an entry is one of the state, one of the projector's own, or nobody's. */
   #kindOf(key: string): "state" | "own" | "foreign" {
     if (isDeadLetter(key)) return letterKey.test(key) ? "state" : "foreign";
-    if (key.startsWith("_")) return "own";
+    if (OWN_KEYS.has(key)) return "own";
     const stateKey = parseBucketKey(key);
     if (stateKey === undefined) return "foreign";
     return this.#parts.tables.has(splitStateKey(stateKey).table) ? "state" : "foreign";

@@ -155,6 +155,12 @@ describe.each([
       "nothing.k",
       "_dead.7.0",
       "_dead.x",
+      "_dead",
+      "_dead.7.0.1",
+      "_checkpoint.x",
+      "_projections",
+      "_snapshot",
+      "_.k",
     ];
     for (const key of keys) await kv.put(key, pack(1));
     const report = await stage.check(options);
