@@ -26,6 +26,11 @@ export const BEGINNING: SharedCheckpoint = {
   applied: 0,
 };
 
+/** Position up to which all events of interest have taken effect. */
+export function completeOf({ complete, position }: SharedCheckpoint): number {
+  return complete ?? Math.max(0, position - 1);
+}
+
 /** A checkpoint as the bucket holds it, with what fences off other projectors. */
 export interface StoredCheckpoint extends SharedCheckpoint {
   /** Id of the projector that wrote it. */

@@ -1,4 +1,4 @@
-import type { SharedCheckpoint } from "./checkpoint.ts";
+import { completeOf, type SharedCheckpoint } from "./checkpoint.ts";
 
 import { PositionWaiters } from "./position-waiters.ts";
 
@@ -81,7 +81,9 @@ export class Progress {
   }
 
   /** A run begins: what the state holds already, and where the stream ends now. */
-  begin({ position, complete = position, applied }: SharedCheckpoint, head: number): void {
+  begin(checkpoint: SharedCheckpoint, head: number): void {
+    const complete = completeOf(checkpoint);
+    const { applied } = checkpoint;
     this.#start = complete;
     this.#head = Math.max(head, complete);
     this.#rateApplied = applied;

@@ -1,5 +1,5 @@
 import { deferred, type Deferred } from "../internal/deferred.ts";
-import { sleep } from "../internal/backoff.ts";
+import { within } from "../internal/within.ts";
 import type { EventMap, RecordedEvent } from "../store/event.ts";
 import type { StoreInternals } from "../store/internals.ts";
 import type { StreamSubscription } from "../store/subscription.ts";
@@ -58,8 +58,12 @@ interface AppliedUnit extends Applied {
 }
 
 const NOTHING: ReadonlyMap<StateKey, unknown> = new Map();
-/** Events without any change after which the checkpoint is stored all the same. */
-const MAX_UNSAVED_EVENTS = 10_000;
+/** Commits without any change after which the checkpoint is stored all the same. */
+const MAX_UNSAVED_COMMITS = 10_000;
+/** So is it after this time without any commit: others learn from it how far this one is. */
+const TAIL_MS = 200;
+/** Characters of a reason that are kept. */
+const MAX_REASON = 10_000;
 /** Waiting events that are worth a unit of their own at once. */
 const ENOUGH_EVENTS = 1_000;
 
@@ -78,6 +82,9 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
   #storing: Promise<void> | undefined;
   #incoming: Promise<readonly SourceCommit[] | undefined> | undefined;
   #saved: Checkpoint;
+  /** Commits received in all, and when the checkpoint was stored last. */
+  #received = 0;
+  #savedReceived = 0;
   #latest: Checkpoint;
   #resume: Deferred<void> | undefined;
   #stopped = false;
@@ -116,7 +123,7 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
         if (this.#planner.empty && !(await this.#receive())) break;
         if (this.#failure !== undefined) break;
         await this.#gather();
-        if (this.#resume !== undefined) await this.#resume.promise;
+        while (this.#resume !== undefined) await this.#resume.promise;
         if (this.#stopped || this.#failure !== undefined) break;
         const applied = await this.#applyNext();
         if (applied === undefined) continue;
@@ -129,8 +136,9 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
         break;
       }
       await this.#storing;
+      if (this.#failure === undefined && this.#hasTail) this.#storeTail();
+      await this.#storing;
       if (this.#failure !== undefined) throw this.#failure.error;
-      await this.#saveLatest();
     } finally {
       await this.#source.close();
     }
@@ -153,9 +161,14 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
   /** Waits for commits; false when there will be none. */
   async #receive(): Promise<boolean> {
     this.#incoming ??= this.#source.nextBatch();
+    if (this.#hasTail && (await within(this.#incoming.then(isThere), TAIL_MS)) === undefined) {
+      await this.#storing;
+      this.#storeTail();
+    }
     const commits = await this.#incoming;
     this.#incoming = undefined;
     if (commits === undefined) return false;
+    this.#received += commits.length;
     let events = 0;
     for (const commit of commits) events += commit.events.length;
     const position = commits.at(-1)?.position ?? 0;
@@ -171,9 +184,10 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
       const leftMs = until - performance.now();
       if (this.#storing === undefined && leftMs <= 0) return;
       this.#incoming ??= this.#source.nextBatch();
-      const more = this.#incoming.then(() => true);
-      const over = this.#storing ?? sleep(leftMs);
-      if (!(await Promise.race([more, over.then(() => false)]))) continue;
+      const more = this.#incoming.then(isThere);
+      const over = this.#storing?.then(() => undefined);
+      const came = over === undefined ? within(more, leftMs) : Promise.race([more, over]);
+      if ((await came) === undefined) continue;
       if (!(await this.#receive())) return;
     }
   }
@@ -248,7 +262,7 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
   #store(applied: AppliedUnit): void {
     const { backend, progress, signal } = this.#parts;
     const { changes, deadLetters, checkpoint } = applied;
-    const unsaved = checkpoint.applied - this.#saved.applied;
+    const unsaved = this.#received - this.#savedReceived;
     progress.parked += deadLetters.length;
     const nothing = changes.length === 0 && deadLetters.length === 0;
     const startedAt = performance.now();
@@ -258,24 +272,17 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
       checkpoint: { ...checkpoint, complete: applied.completeTo },
     };
     // State in memory is told of each unit: that costs nothing.
-    const idle = nothing && unsaved < MAX_UNSAVED_EVENTS && !this.#cache.complete;
+    const idle = nothing && unsaved < MAX_UNSAVED_COMMITS && !this.#cache.complete;
     const storing = idle ? undefined : backend.commit(unit, signal);
     if (storing === undefined) {
-      if (!nothing) this.#saved = checkpoint;
+      if (!nothing) this.#keepSaved(checkpoint);
       this.#tellStored(applied, 0);
       return;
     }
-    this.#storing = storing.then(
-      () => {
-        this.#storing = undefined;
-        this.#saved = checkpoint;
-        this.#tellStored(applied, performance.now() - startedAt);
-      },
-      (error: unknown) => {
-        this.#storing = undefined;
-        this.fail(error);
-      },
-    );
+    this.#follow(storing, () => {
+      this.#keepSaved(checkpoint);
+      this.#tellStored(applied, performance.now() - startedAt);
+    });
   }
 
   #tellStored(unit: AppliedUnit, storeMs: number): void {
@@ -298,16 +305,46 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
     });
   }
 
-  /** Events that changed nothing need not be looked at again by the next run. */
-  async #saveLatest(): Promise<void> {
-    if (this.#latest.position <= this.#saved.position || this.#cache.complete) return;
-    const { backend, signal } = this.#parts;
-    const checkpoint = { ...this.#latest, complete: this.#parts.progress.position };
-    await backend.commit({ changes: [], deadLetters: [], checkpoint }, signal);
+  /** Whether events have taken effect that changed nothing, so that nothing was stored for them. */
+  get #hasTail(): boolean {
+    const { position, taken } = this.#latest;
+    const saved = this.#saved;
+    if (this.#cache.complete) return false;
+    return position > saved.position || (position === saved.position && taken > saved.taken);
+  }
+
+  #storeTail(): void {
+    const { backend, signal, progress } = this.#parts;
+    const checkpoint = { ...this.#latest, complete: progress.position };
+    const storing = backend.commit({ changes: [], deadLetters: [], checkpoint }, signal);
+    if (storing === undefined) this.#keepSaved(checkpoint);
+    else this.#follow(storing, () => this.#keepSaved(checkpoint));
+  }
+
+  #keepSaved(checkpoint: Checkpoint): void {
+    this.#saved = checkpoint;
+    this.#savedReceived = this.#received;
+  }
+
+  #follow(storing: Promise<void>, onStored: () => void): void {
+    this.#storing = storing.then(
+      () => {
+        this.#storing = undefined;
+        onStored();
+      },
+      (error: unknown) => {
+        this.#storing = undefined;
+        this.fail(error);
+      },
+    );
   }
 }
 
 function letterOf({ event, cause }: ProjectionFailedError): DeadLetter {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return { ...event, reason };
+  return { ...event, reason: reason.slice(0, MAX_REASON) };
+}
+
+function isThere(): true {
+  return true;
 }

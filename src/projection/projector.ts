@@ -1,5 +1,6 @@
 import { ClosedError, InvalidArgumentError } from "../errors.ts";
 import { abortable } from "../internal/abort.ts";
+import { type Backoff, backoffMs, sleep } from "../internal/backoff.ts";
 import { deferred } from "../internal/deferred.ts";
 import { uniqueIds } from "../internal/unique-ids.ts";
 import { isBefore, leaderLast } from "../store/commit-stream.ts";
@@ -10,6 +11,7 @@ import { internalsOf } from "../store/internals.ts";
 import { count } from "../store/options.ts";
 import type { Projection, TableMap } from "./definition.ts";
 import { selectsMost, subjectsOf } from "./event-source.ts";
+import { completeOf } from "./checkpoint.ts";
 import { projectionChannels } from "./diagnostics.ts";
 import { ProjectorFencedError } from "./errors.ts";
 import { Lease } from "./lease.ts";
@@ -52,6 +54,9 @@ export interface ProjectorOptions {
 }
 
 const PROGRESS_MS = 500;
+/** What was appended while it caught up is caught up with too, until that takes no longer than this. */
+const SHORT_MS = 500;
+const AGAIN: Backoff = { firstMs: 100, maxMs: 2_000 };
 /** How long `close` waits for what is being stored: a server that is gone must not hold up a service that ends. */
 const CLOSE_MS = 5_000;
 
@@ -165,8 +170,10 @@ export class Projector<Events extends EventMap, Tables extends TableMap> {
     const { stopping, backend, lease } = this.#setup;
     const timer = setTimeout(() => stopping.abort(new ClosedError("the projector")), CLOSE_MS);
     await this.#run?.stop();
-    await lease?.close();
+    // What is being stored is waited for before another one may take over.
+    if (this.#run === undefined) await lease?.close();
     await this.ended.catch(() => {});
+    await lease?.close();
     await backend.close(stopping.signal);
     clearTimeout(timer);
     // A run that failed may have left a batch on its way, which is sent again until its outcome is known.
@@ -180,19 +187,23 @@ export class Projector<Events extends EventMap, Tables extends TableMap> {
       await this.#lead(signal);
       return;
     }
-    while (this.#closing === undefined) {
-      await this.#standBy(lease);
-      if (this.#closing !== undefined) return;
+    for (let attempt = 1; this.#closing === undefined; attempt++) {
+      let lost: AbortSignal | undefined;
       try {
-        await this.#lead(AbortSignal.any([signal, lease.lost]));
+        await this.#standBy(lease);
+        if (this.#closing !== undefined) return;
+        lost = lease.lost;
+        await this.#lead(AbortSignal.any([signal, lost]));
       } catch (error) {
         // Another one goes on from where this one stored last.
-        const ousted = lease.lost.aborted || error instanceof ProjectorFencedError;
+        const ousted = lost?.aborted === true || error instanceof ProjectorFencedError;
         if (!ousted && !isPassing(error)) throw error;
+        if (ousted) attempt = 1;
       } finally {
         this.#run = undefined;
         await lease.release();
       }
+      await sleep(backoffMs(AGAIN, attempt), signal);
     }
   }
 
@@ -225,7 +236,7 @@ export class Projector<Events extends EventMap, Tables extends TableMap> {
   async #followStored(signal: AbortSignal): Promise<void> {
     const progress = this.#progress;
     for await (const stored of this.#setup.backend.followStored(signal)) {
-      const complete = stored.complete ?? Math.max(0, stored.position - 1);
+      const complete = completeOf(stored);
       progress.delivered(0, 0, complete, 0);
       progress.stored(complete, stored.applied, Date.now());
     }
@@ -244,22 +255,30 @@ export class Projector<Events extends EventMap, Tables extends TableMap> {
     this.#run = run;
     if (this.#progress.paused) run.pause();
     if (!state.rebuilding) await state.makeLive(signal);
-    this.#progress.reached(head, signal).then(
-      () => this.#enter("live"),
-      () => {},
-    );
     this.#started.resolve();
     if (this.#closing !== undefined) await run.stop();
     const running = run.run();
-    if (state.rebuilding) this.#goLive().catch((error: unknown) => run.fail(error));
+    this.#goLive(signal).catch((error: unknown) => run.fail(error));
     await running;
   }
 
-  /** Once everything is applied, readers go over to this version. */
-  async #goLive(): Promise<void> {
-    const { state, signal } = this.#setup;
-    await this.caughtUp({ signal });
-    await state.makeLive(signal);
+  /** Once hardly anything is left to apply, readers go over to this version. */
+  async #goLive(signal: AbortSignal): Promise<void> {
+    let startedAt: number;
+    do {
+      startedAt = performance.now();
+      await this.caughtUp({ signal });
+    } while (performance.now() - startedAt > SHORT_MS);
+    this.#enter("live");
+    const { state } = this.#setup;
+    for (let attempt = 1; state.rebuilding; attempt++) {
+      try {
+        return await state.makeLive(signal);
+      } catch (error) {
+        if (!isPassing(error)) throw error;
+      }
+      await sleep(backoffMs(AGAIN, attempt), signal);
+    }
   }
 
   #enter(phase: "standby" | "catching_up" | "live"): void {

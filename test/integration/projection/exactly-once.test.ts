@@ -8,6 +8,8 @@ import {
 import { eventually, natsUrl } from "../../support/server.ts";
 import { answerTo, publishTo, startWire } from "../../support/wire.ts";
 import { added, append, openKv, removed } from "./kv-client.ts";
+import { readTables } from "../../../src/projection/read-tables.ts";
+import type { ClaimedState } from "../../../src/projection/state-backend.ts";
 import { StagedRun } from "./kv-stage.ts";
 import {
   appendSteps,
@@ -39,6 +41,33 @@ describe("state in a bucket", () => {
     expect(staged.claimed.cache.size, `seed ${SEED}`).toBeGreaterThan(0);
     await staged.run.stop();
     await running;
+  });
+
+  it("K14 plans a unit again whose cache has moved on since, and counts it", async () => {
+    const store = await openScripts();
+    const steps = randomSteps(40, SEED + 3, 6);
+    const position = await appendSteps(store, steps);
+    let moved = 0;
+    const duringFetch = ({ cache }: ClaimedState): void => {
+      // Into the generation that the waiting unit belongs to.
+      const next = cache.generationOf(staged.progress.applied + 1);
+      if (next === cache.generation || moved > 3) return;
+      moved++;
+      cache.rotateTo(next);
+    };
+    const staged: StagedRun = await StagedRun.start(store, sums(), {
+      bucket: freshBucket(),
+      generationEvents: 4,
+      maxEvents: 4,
+      interference: { duringFetch },
+    });
+    const running = staged.run.run();
+    await Promise.race([staged.progress.reached(position, undefined), running]);
+    await staged.run.stop();
+    await running;
+    expect(moved).toBeGreaterThan(0);
+    expect(staged.progress.status()).toMatchObject({ applied: 40, replans: moved });
+    expect(await stateOf({ tables: readTables(sums().tables, staged.state) })).toEqual(fold(steps));
   });
 
   it("K23 holds the changes of a batch and its checkpoint, or nothing", async () => {

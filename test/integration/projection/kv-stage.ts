@@ -15,6 +15,8 @@ import type { Script, ScriptTables } from "./stage.ts";
 
 /** What a test may do to the state between the steps of a projector. */
 export interface Interference {
+  /** While the keys of a unit are being fetched. */
+  duringFetch?(claimed: ClaimedState): void;
   /** Before a unit is stored. */
   beforeCommit?(unit: UnitResult): Promise<void>;
   /** After a unit was stored. */
@@ -82,18 +84,19 @@ export class StagedRun {
 }
 
 /** The state, whose every batch is followed by a look whether the bucket holds what the cache holds. */
-function mirrored(
-  state: KvState,
-  { cache }: ClaimedState,
-  interference: Interference,
-): StateBackend {
+function mirrored(state: KvState, claimed: ClaimedState, interference: Interference): StateBackend {
+  const { cache } = claimed;
   return {
     format: state.format,
     limits: state.limits,
     claim: (signal) => state.claim(signal),
     stored: (signal) => state.stored(signal),
     followStored: (signal) => state.followStored(signal),
-    fetch: (keys, signal) => state.fetch(keys, signal),
+    fetch: async (keys, signal) => {
+      const values = await state.fetch(keys, signal);
+      interference.duringFetch?.(claimed);
+      return values;
+    },
     commit: async (unit, signal) => {
       const cells = [...cache.entries()];
       await interference.beforeCommit?.(unit);

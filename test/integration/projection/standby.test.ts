@@ -1,6 +1,8 @@
 import { expect, it } from "vitest";
 import { eventually } from "../../support/server.ts";
 import { internalsOf } from "../../../src/store/internals.ts";
+import type { AppendResult } from "../../../src/index.ts";
+import { openKv } from "./kv-client.ts";
 import { deleteVersion, memoryState, openTables } from "../../../src/projection/index.ts";
 import {
   appendSteps,
@@ -73,6 +75,33 @@ it("takes over from a projector whose process no longer renews its lease", async
   expect(await stateOf(second)).toEqual(fold(randomSteps(10, 4)));
 });
 
+it("waits on a standby also for events that change nothing", async () => {
+  const store = await openScripts();
+  const state = kvState({ bucket: freshBucket() });
+  const active = await start(store, sums(), { state, standby: true });
+  await eventually(() => expect(active.status().phase).toBe("live"));
+  const waiting = await start(store, sums(), { state, standby: true });
+  const removed = { type: "Removed", data: { key: "nothing" } } as const;
+  const options = { expectedVersion: "none" } as const;
+  const { position } = await store.append({ type: "script", id: "a" }, [removed], options);
+  await waiting.waitFor(position);
+  expect(waiting.status()).toMatchObject({ phase: "standby", position, applied: 1 });
+});
+
+it("stores how far it is also where no event was of interest", async () => {
+  const store = await openScripts();
+  const bucket = freshBucket();
+  const projection = { ...sums(), selection: new Map([["script", new Set(["Moved"])]]) };
+  const projector = await start(store, projection, { state: kvState({ bucket }) });
+  const steps = randomSteps(30, 8).filter(({ type }) => type !== "Moved");
+  const position = await appendSteps(store, steps);
+  await eventually(async () => {
+    const checkpoint = (await (await openKv(`${bucket}_v1`)).get("_checkpoint"))?.json();
+    expect(checkpoint).toMatchObject({ position, applied: 0 });
+  });
+  expect(projector.status().phase).toBe("live");
+});
+
 it("refuses to stand by with state in memory", async () => {
   const store = await openScripts();
   const starting = start(store, sums(), { state: memoryState(), standby: true });
@@ -113,6 +142,34 @@ it("builds a new version beside the old one, and swaps it in when it has caught 
   expect(later.version).toBe(2);
   expect(await stateOf(later)).toEqual(double);
   await later.close();
+});
+
+it("swaps a rebuilt version in only when it knows what was appended meanwhile", async () => {
+  const store = await openScripts();
+  const state = kvState({ bucket: freshBucket() });
+  const append = (count: number): Promise<AppendResult> => {
+    const added = { type: "Added", data: { key: "hot", n: 1 } } as const;
+    const events = Array.from({ length: count }, () => added);
+    return store.append({ type: "script", id: "hot" }, events, { expectedVersion: "any" });
+  };
+  await append(1_500);
+  const old = await start(store, sums(1), { state });
+  await old.caughtUp();
+  const reader = await openTables(store, sums(1), { state });
+  // Two events at a time: a rebuild of seconds, during which a writer goes on.
+  const rebuilt = await start(store, sums(2), { state, maxBatchEvents: 2 });
+  let shown = 0;
+  while (reader.version === 1) {
+    const { position } = await append(1);
+    await old.waitFor(position);
+    shown = (await reader.tables.sum.get("hot")) ?? 0;
+  }
+  // Behind by a moment at most, not by all that was appended during the rebuild.
+  expect(shown).toBeGreaterThan(1_650);
+  expect(await reader.tables.sum.get("hot")).toBeGreaterThan(shown - 120);
+  await rebuilt.caughtUp();
+  expect(await reader.tables.sum.get("hot")).toBeGreaterThanOrEqual(shown);
+  await reader.close();
 });
 
 it("begins anew where it is asked to reset, or from a time", async () => {
