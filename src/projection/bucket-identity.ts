@@ -1,10 +1,10 @@
-import { JetStreamUnavailableError, ServerRefusedError } from "../errors.ts";
 import { sameValue } from "../internal/same-value.ts";
-import type { Bucket } from "../nats/bucket.ts";
+import type { Bucket, BucketEntry } from "../nats/bucket.ts";
 import type { ReadBounds } from "../nats/direct.ts";
 import type { Projection } from "./definition.ts";
 import { CorruptStateError, ProjectionMismatchError } from "./errors.ts";
 import type { ValueFormat } from "./plain-value.ts";
+import { putUntilKnown } from "./put-until-known.ts";
 
 /** Key of the entry that says whose state a bucket holds. */
 export const IDENTITY_KEY = "_projection";
@@ -54,29 +54,12 @@ export async function claimIdentity(
   bounds: ReadBounds,
 ): Promise<void> {
   const own = identityOf(owner);
-  for (;;) {
-    const entry = await bucket.leaderGet(IDENTITY_KEY, bounds);
-    if (entry !== undefined && !entry.deleted) {
-      compare(bucket.name, own, parse(bucket.name, entry.data));
-      return;
-    }
-    const data = Buffer.from(JSON.stringify(own));
-    const expected = entry?.sequence ?? 0;
-    const outcome = await bucket.put({ key: IDENTITY_KEY, data }, expected, bounds.timeoutMs);
-    if (outcome.kind === "stored") return;
-    bounds.signal?.throwIfAborted();
-    if (outcome.kind === "no_responders") {
-      throw new JetStreamUnavailableError(`nobody answers for bucket ${bucket.name}`);
-    }
-    // Another projector was faster, or nobody knows: what stands there now tells.
-    if (
-      outcome.kind === "refused" &&
-      outcome.lastSequence === undefined &&
-      outcome.errorCode !== 10_164
-    ) {
-      throw new ServerRefusedError(outcome.errorCode, outcome.description, `bucket ${bucket.name}`);
-    }
-  }
+  const decide = (standing: BucketEntry | undefined): Uint8Array | undefined => {
+    if (standing === undefined || standing.deleted) return Buffer.from(JSON.stringify(own));
+    compare(bucket.name, own, parse(bucket.name, standing.data));
+    return undefined;
+  };
+  await putUntilKnown(bucket, IDENTITY_KEY, decide, bounds);
 }
 
 /** Whose state the bucket holds, and how. @throws {CorruptStateError} also where nothing says so */

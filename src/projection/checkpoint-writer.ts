@@ -1,9 +1,9 @@
-import { ConnectionFailedError, ServerRefusedError } from "../errors.ts";
+import { ConnectionFailedError } from "../errors.ts";
 import { abortable } from "../internal/abort.ts";
 import { type Backoff, backoffMs, sleep } from "../internal/backoff.ts";
 import { uniqueIds } from "../internal/unique-ids.ts";
 import type { Bucket, BucketChange } from "../nats/bucket.ts";
-import { ErrorCode, type PublishOutcome } from "../nats/publish.ts";
+import type { PublishOutcome } from "../nats/publish.ts";
 import {
   BEGINNING,
   type SharedCheckpoint,
@@ -13,18 +13,12 @@ import {
 } from "./checkpoint.ts";
 import { CorruptStateError, ProjectorFencedError } from "./errors.ts";
 import { isPassing } from "../nats/passing.ts";
+import { assertPassing } from "./put-until-known.ts";
 
 /** Key of the checkpoint in a projection's bucket. */
 export const CHECKPOINT_KEY = "_checkpoint";
 
 const RETRY: Backoff = { firstMs: 20, maxMs: 1_000 };
-/** Refusals that pass: nothing was stored, and the same again may be. */
-const PASSING: ReadonlySet<number> = new Set([
-  ErrorCode.batchIncomplete,
-  ErrorCode.tooManyBatches,
-  ErrorCode.temporarilyUnavailable,
-  ErrorCode.clusterWithoutLeader,
-]);
 
 /** A checkpoint as it stands in the bucket. */
 export interface StandingCheckpoint {
@@ -147,14 +141,7 @@ export class CheckpointWriter {
    */
   async #isStored(outcome: PublishOutcome, nonce: string, signal: AbortSignal): Promise<boolean> {
     const { bucket } = this.#options;
-    if (outcome.kind === "refused") {
-      const { errorCode, description } = outcome;
-      const undecided =
-        errorCode === ErrorCode.wrongLastSequence ||
-        errorCode === ErrorCode.wrongLastSequenceUndecided;
-      if (PASSING.has(errorCode)) return false;
-      if (!undecided) throw new ServerRefusedError(errorCode, description, `bucket ${bucket.name}`);
-    }
+    if (outcome.kind === "refused") assertPassing(outcome, bucket);
     const standing = await this.read(signal).catch(passing);
     if (standing === "unknown") return false;
     if (standing?.checkpoint.nonce === nonce) {

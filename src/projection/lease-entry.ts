@@ -1,8 +1,8 @@
-import { ServerRefusedError } from "../errors.ts";
 import { type Backoff, backoffMs, sleep } from "../internal/backoff.ts";
 import type { Bucket, BucketEntry } from "../nats/bucket.ts";
-import { ErrorCode, type PublishOutcome } from "../nats/publish.ts";
 import { isPassing } from "../nats/passing.ts";
+import type { PublishOutcome } from "../nats/publish.ts";
+import { assertPassing } from "./put-until-known.ts";
 
 /** What the holder of a lease writes. */
 export interface LeaseRecord {
@@ -26,13 +26,6 @@ export interface StandingLease {
 export const MAX_TTL_MS = 3_600_000;
 
 const RETRY: Backoff = { firstMs: 10, maxMs: 250 };
-/** Refusals that pass, or that are settled by looking at what stands there. */
-const PASSING: ReadonlySet<number> = new Set([
-  ErrorCode.wrongLastSequence,
-  ErrorCode.wrongLastSequenceUndecided,
-  ErrorCode.temporarilyUnavailable,
-  ErrorCode.clusterWithoutLeader,
-]);
 
 /** The entry of a bucket that holds a lease. All tries go on until their outcome is known, or the signal aborts. */
 export class LeaseEntry {
@@ -120,10 +113,7 @@ export class LeaseEntry {
       throw error;
     }
     if (outcome.kind === "stored") return outcome.sequence;
-    if (outcome.kind === "refused" && !PASSING.has(outcome.errorCode)) {
-      const what = `bucket ${this.#bucket.name}`;
-      throw new ServerRefusedError(outcome.errorCode, outcome.description, what);
-    }
+    if (outcome.kind === "refused") assertPassing(outcome, this.#bucket);
     return undefined;
   }
 }

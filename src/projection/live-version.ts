@@ -1,14 +1,11 @@
-import { ServerRefusedError } from "../errors.ts";
-import { type Backoff, backoffMs, sleep } from "../internal/backoff.ts";
-import type { Bucket } from "../nats/bucket.ts";
-import { ErrorCode } from "../nats/publish.ts";
+import type { Bucket, BucketEntry } from "../nats/bucket.ts";
 import { CorruptStateError, ProjectionMismatchError } from "./errors.ts";
+import { putUntilKnown } from "./put-until-known.ts";
 
 /** Key that says which version of a projection readers are to use. */
 export const LIVE_KEY = "live";
 
 const FORMAT = 1;
-const RETRY: Backoff = { firstMs: 20, maxMs: 1_000 };
 
 /** Which version readers use. */
 export interface LiveVersion {
@@ -43,10 +40,12 @@ export async function readLive(
   timeoutMs: number,
   signal: AbortSignal | undefined,
 ): Promise<LiveVersion | undefined> {
-  const entry = await directory.leaderGet(LIVE_KEY, { timeoutMs, signal });
-  if (entry === undefined) return undefined;
-  const { sequence, deleted, data } = entry;
-  return deleted ? undefined : { version: parseLive(directory.name, data), sequence };
+  return liveOf(directory, await directory.leaderGet(LIVE_KEY, { timeoutMs, signal }));
+}
+
+function liveOf({ name }: Bucket, entry: BucketEntry | undefined): LiveVersion | undefined {
+  if (entry === undefined || entry.deleted) return undefined;
+  return { version: parseLive(name, entry.data), sequence: entry.sequence };
 }
 
 /**
@@ -63,22 +62,13 @@ export async function makeLive(
 ): Promise<void> {
   const bucket = bucketOfVersion(directory.name, version);
   const data = Buffer.from(JSON.stringify({ format: FORMAT, version, bucket }));
-  for (let attempt = 1; ; attempt++) {
-    const live = await readLive(directory, timeoutMs, signal);
-    if (live?.version === version) return;
+  const decide = (standing: BucketEntry | undefined): Uint8Array | undefined => {
+    const live = liveOf(directory, standing);
+    if (live?.version === version) return undefined;
     if (live !== undefined) assertNotLater(directory.name, live.version, version);
-    const expected = live?.sequence ?? (await lastSequence(directory, timeoutMs, signal));
-    const outcome = await directory.put({ key: LIVE_KEY, data }, expected, timeoutMs);
-    if (outcome.kind === "stored") return;
-    if (outcome.kind === "refused" && !isRace(outcome.errorCode)) {
-      throw new ServerRefusedError(
-        outcome.errorCode,
-        outcome.description,
-        `bucket ${directory.name}`,
-      );
-    }
-    await sleep(backoffMs(RETRY, attempt), signal);
-  }
+    return data;
+  };
+  await putUntilKnown(directory, LIVE_KEY, decide, { timeoutMs, signal });
 }
 
 /** @throws {ProjectionMismatchError} where a later version than `version` is live */
@@ -86,19 +76,4 @@ export function assertNotLater(bucket: string, live: number, version: number): v
   if (live <= version) return;
   const advice = `version ${live} is live: run that one, or give this one a higher number`;
   throw new ProjectionMismatchError(bucket, "version", version, live, advice);
-}
-
-/** Where the entry was deleted, its deletion is what the next one stands on. */
-async function lastSequence(
-  directory: Bucket,
-  timeoutMs: number,
-  signal: AbortSignal,
-): Promise<number> {
-  return (await directory.leaderGet(LIVE_KEY, { timeoutMs, signal }))?.sequence ?? 0;
-}
-
-function isRace(errorCode: number): boolean {
-  return (
-    errorCode === ErrorCode.wrongLastSequence || errorCode === ErrorCode.wrongLastSequenceUndecided
-  );
 }

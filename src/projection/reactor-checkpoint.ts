@@ -1,11 +1,12 @@
 import { abortable } from "../internal/abort.ts";
 import { Slots } from "../internal/slots.ts";
-import type { Bucket, BucketChange } from "../nats/bucket.ts";
+import type { Bucket, BucketChange, BucketEntry } from "../nats/bucket.ts";
 import { readCommit, type StoredCommit } from "../store/commit.ts";
 import { leaderLast } from "../store/commit-stream.ts";
 import type { StoreContext } from "../store/context.ts";
 import { BEGINNING, type SharedCheckpoint, encodeCheckpoint } from "./checkpoint.ts";
 import type { CheckpointWriter } from "./checkpoint-writer.ts";
+import { putUntilKnown } from "./put-until-known.ts";
 import type { ReactorSettings } from "./reactor-options.ts";
 
 /**
@@ -19,15 +20,13 @@ export async function beginNow(
   signal: AbortSignal,
 ): Promise<void> {
   const bounds = { timeoutMs: context.limits.readTimeoutMs, signal };
-  for (;;) {
-    const entry = await bucket.leaderGet(key, bounds);
-    if (entry !== undefined && !entry.deleted) return;
+  const decide = async (standing: BucketEntry | undefined): Promise<Uint8Array | undefined> => {
+    if (standing !== undefined && !standing.deleted) return undefined;
     const last = await leaderLast(context, [`${context.prefix}.>`], bounds);
     const checkpoint = last === undefined ? BEGINNING : behind(readCommit(last, context.prefix));
-    const data = encodeCheckpoint({ ...checkpoint, writer: "", epoch: 0, nonce: "" });
-    // Whatever comes of it, the next look tells.
-    await bucket.put({ key, data }, entry?.sequence ?? 0, bounds.timeoutMs);
-  }
+    return encodeCheckpoint({ ...checkpoint, writer: "", epoch: 0, nonce: "" });
+  };
+  await putUntilKnown(bucket, key, decide, bounds);
 }
 
 function behind({ message, commitId, payload }: StoredCommit): SharedCheckpoint {

@@ -6,6 +6,7 @@ import { readCommit } from "../store/commit.ts";
 import type { RecordedEvent } from "../store/event.ts";
 import type { StoreInternals } from "../store/internals.ts";
 import { CorruptStateError, type EventPlace, type ReactorFailedError } from "./errors.ts";
+import { putUntilKnown } from "./put-until-known.ts";
 
 /** An event that a reactor could not handle and has set aside. */
 export interface ReactorDeadLetter {
@@ -99,14 +100,9 @@ export class ReactorDeadLetters {
     by: BucketChange | undefined,
     signal: AbortSignal,
   ): Promise<void> {
-    const change = by ?? { key: this.#key(letter.id), data: undefined };
-    const bounds = this.#bounds(signal);
-    for (;;) {
-      const outcome = await this.#bucket.put(change, sequence, bounds.timeoutMs);
-      if (outcome.kind === "stored") return;
-      const entry = await this.#bucket.leaderGet(change.key, bounds);
-      if (entry?.sequence !== sequence) return;
-    }
+    const decide = (standing: BucketEntry | undefined): Uint8Array | "delete" | undefined =>
+      standing?.sequence === sequence ? (by?.data ?? "delete") : undefined;
+    await putUntilKnown(this.#bucket, this.#key(letter.id), decide, this.#bounds(signal));
   }
 
   #key(id: string): string {
