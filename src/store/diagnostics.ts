@@ -98,10 +98,13 @@ export interface RetryMessage {
   readonly reason: string;
 }
 
-/** The connection or a reader's consumer. */
+/**
+ * The connection, a reader's consumer, or the stream itself: `rolled_back` where it is another one, or was put back;
+ * `purged` where it is the same, but somebody has removed the last commit that the store had seen.
+ */
 export interface ReconnectMessage {
   readonly stream: string;
-  readonly what: "disconnected" | "reconnected" | "reader_recreated" | "rolled_back";
+  readonly what: "disconnected" | "reconnected" | "reader_recreated" | "rolled_back" | "purged";
   readonly reason: string | undefined;
 }
 

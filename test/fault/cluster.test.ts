@@ -1,9 +1,8 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import { jetstreamManager } from "@nats-io/jetstream";
-import { connect } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type NatsServer, startServer } from "../../src/server/index.ts";
 import { auditStream } from "../support/fault-audit.ts";
+import { leaderOf } from "../support/fault-leader.ts";
 import { appendLoad, batchLoad } from "../support/fault-load.ts";
 import { pauseServer } from "../support/fault-pause.ts";
 import {
@@ -32,24 +31,8 @@ const patient = {
   connectTimeoutMs: 15_000,
 };
 
-/** The node that leads the stream. */
-async function leaderOf(stream: string): Promise<NatsServer> {
-  const nc = await connect({ servers: cluster.url.split(","), ignoreClusterUpdates: true });
-  try {
-    const manager = await jetstreamManager(nc, { checkAPI: false });
-    return await eventually(async (): Promise<NatsServer> => {
-      const leading = (await manager.streams.info(stream)).cluster?.leader;
-      const leader = cluster.nodes.find((_, at) => leading === `annal-${at + 1}`);
-      if (leader === undefined) throw new Error("no leader is known");
-      return leader;
-    });
-  } finally {
-    await nc.close();
-  }
-}
-
 async function followerOf(stream: string): Promise<NatsServer> {
-  const leader = await leaderOf(stream);
+  const leader = await leaderOf(cluster, stream);
   const follower = cluster.nodes.find((node) => node !== leader);
   if (follower === undefined) throw new Error("a cluster has followers");
   return follower;
@@ -105,7 +88,7 @@ describe("replicas that lag", () => {
     const stream = freshStream();
     const founder = await openStore(cluster.url, stream, patient);
     await appendOne(founder, "alice", 0);
-    const leader = await leaderOf(stream);
+    const leader = await leaderOf(cluster, stream);
     const follower = await followerOf(stream);
     const near = { ...patient, ignoreClusterUpdates: true };
     await using writer = await openStore(leader.url, stream, near);
@@ -147,7 +130,7 @@ describe("a cluster that loses nodes in the middle of appends", () => {
       await using store = await openStore(cluster.url, stream, patient);
       const load = start(store);
       await load.progress(perRound);
-      const leader = await leaderOf(stream);
+      const leader = await leaderOf(cluster, stream);
       await leader.kill();
       await load.progress(perRound, 40_000);
       await leader.restart();
@@ -164,7 +147,7 @@ describe("a cluster that loses nodes in the middle of appends", () => {
     const founder = await openStore(cluster.url, stream, patient);
     await appendOne(founder, "founder", 0);
     await founder.close();
-    const leader = await leaderOf(stream);
+    const leader = await leaderOf(cluster, stream);
     const follower = await followerOf(stream);
     await using store = await openStore(follower.url, stream, {
       ...patient,

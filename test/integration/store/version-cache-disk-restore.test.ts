@@ -1,11 +1,18 @@
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { StreamRolledBackError } from "../../../src/index.ts";
+import {
+  type ReconnectMessage,
+  type RetryMessage,
+  StreamRolledBackError,
+} from "../../../src/index.ts";
 import { type NatsServer, startServer } from "../../../src/server/index.ts";
+import { internalsOf } from "../../../src/store/internals.ts";
 import { eventually } from "../../support/server.ts";
+import { listenTo } from "./listening.ts";
 import {
   account,
   type BankStore,
@@ -26,6 +33,7 @@ let server: NatsServer;
 let stage: Stage;
 const alice = account("alice");
 const bob = account("bob");
+const carol = account("carol");
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "annal-disk-"));
@@ -63,6 +71,14 @@ async function backUpDisk(store: BankStore): Promise<void> {
 async function writeAnew(count: number): Promise<void> {
   await using writer = await stage.unwatchedStore();
   await write(writer, alice, count);
+}
+
+/** An administrator does, who was not there when the server was restarted. */
+async function purgeCarol(): Promise<void> {
+  const nc = await connect({ servers: server.url });
+  const admin = await jetstreamManager(nc, { checkAPI: false });
+  await admin.streams.purge(stage.stream, { filter: stage.subject(carol) });
+  await nc.close();
 }
 
 /** Puts the disk back while `store` is away, lets something happen on it, and lets `store` return. */
@@ -130,6 +146,18 @@ describe("V9 a stream whose disk was put back, and on which others have written 
     expect(await appendAtFour(store)).toEqual(refused);
   });
 
+  it("V9 is noticed by a store that saw the last of the lost commits purged before", async () => {
+    const told = listenTo<ReconnectMessage>("annal:reconnect", stage.stream);
+    const store = await stage.store({ identityCheckMs: 50 });
+    await backUpDisk(store);
+    await write(store, alice, 2);
+    await write(store, carol, 1);
+    await purgeCarol();
+    await eventually(() => told.some(({ what }) => what === "purged"));
+    await restoreDisk(store, () => writeAnew(2));
+    expect(await appendAtFour(store)).toEqual(refused);
+  });
+
   it("V9 is noticed when it is shorter than what was seen, and goes on from there", async () => {
     const store = await stage.store();
     await backUpDisk(store);
@@ -167,4 +195,27 @@ describe("V9 a stream whose disk was put back, and in which something that is no
     await restoreDisk(store, publishForeign);
     expect((await store.append(bob, deposits(), { expectedVersion: 1 })).version).toBe(2);
   });
+});
+
+describe("a stream that its server does not find for a while", () => {
+  it("is not taken for deleted", async () => {
+    const store = await stage.store();
+    await stage.external.close();
+    const retries = listenTo<RetryMessage>("annal:retry", stage.stream);
+    await write(store, alice, 1);
+    await server.kill();
+    await copyDisk("store/jetstream", "backup");
+    await rm(join(folder, "store/jetstream"), { recursive: true });
+    await server.restart();
+    await eventually(
+      () => expect(retries.map(({ reason }) => reason)).toContain("the stream was deleted"),
+      { timeoutMs: 20_000 },
+    );
+    await server.kill();
+    await copyDisk("backup", "store/jetstream");
+    await server.restart();
+    await whenAllConnected(store);
+    expect((await store.append(alice, deposits(), { expectedVersion: 3 })).version).toBe(4);
+    expect(internalsOf(store).context.guard.epoch).toBe(0);
+  }, 40_000);
 });
