@@ -39,7 +39,7 @@ describe("a projector whose server comes back", () => {
     }
     await projector.caughtUp();
     for (let at = 600; at < 900; at += 100) {
-      expect(projector.status().phase).toBe("live");
+      await eventually(() => expect(projector.status().phase).toBe("live"));
       await server.kill();
       await server.restart();
       await projector.waitFor(await appendSteps(store, steps.slice(at, at + 100)));

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { eventually } from "../../support/server.ts";
 import { memoryState, ProjectionFailedError } from "../../../src/projection/index.ts";
 import {
   appendSteps,
@@ -25,8 +26,8 @@ describe.each(["memory", "kv"] as const)("a projector with state in %s", (kind) 
     const projector = await start(store, sums(), { state: state() });
     await projector.caughtUp();
     expect(await stateOf(projector), `seed ${SEED}`).toEqual(fold(steps));
+    await eventually(() => expect(projector.status().phase).toBe("live"));
     expect(projector.status()).toMatchObject({
-      phase: "live",
       applied: 300,
       lagEvents: 0,
       progress: 1,
