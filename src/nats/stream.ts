@@ -75,7 +75,7 @@ export interface ObservedStream extends CheckedStream {
   readonly problems: readonly SettingsProblem[];
 }
 
-/** How far a stream is, as its leader says. */
+/** How far a stream is, as its leader says; of a group without a leader, any member, which may lag. */
 export interface StreamState {
   readonly created: string;
   /** 0 for a stream that never held a message. */
@@ -160,7 +160,7 @@ export async function callStreamApi<T>(
 }
 
 /**
- * How far the stream is now. One round trip to its leader.
+ * How far the stream is now, as {@link StreamState} says. One round trip.
  *
  * @throws StreamNotFoundError, JetStreamUnavailableError, ServerRefusedError
  */
@@ -178,7 +178,7 @@ export async function streamState(
 }
 
 /**
- * How the stream is now, its settings included. One round trip to its leader.
+ * How the stream is now, its settings included. One round trip.
  *
  * @throws StreamNotFoundError, JetStreamUnavailableError, ServerRefusedError
  */

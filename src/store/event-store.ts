@@ -227,7 +227,7 @@ export class EventStore<Events extends EventMap = EventMap> {
     return this.#context.cache.peek(actorSubject(this.#context.prefix, actor))?.version;
   }
 
-  /** Position of the stream's last commit, by the leader; 0 for an empty stream. */
+  /** Position of the last commit that stands in the stream, by the leader; what was purged does not count. 0 for none. */
   async head(options: WaitOptions = {}): Promise<number> {
     this.#assertOpen();
     return await lastPosition(this.#context, this.#bounds(options));

@@ -107,7 +107,10 @@ export class Follower {
     return { feed, continuity };
   }
 
-  /** The stream's end, as soon as there is a stream; undefined where there will be none. */
+  /**
+   * The stream's end, as soon as there is a stream; undefined where there will be none. Of a group without a leader any
+   * member tells its own, which may be too low: what is heard again passes over what is known.
+   */
   async #whereToGoOn(): Promise<number | undefined> {
     const { cache, connection, stream, apiPrefix, limits } = this.#context;
     const access = { apiPrefix, timeoutMs: limits.readTimeoutMs };

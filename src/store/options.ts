@@ -45,7 +45,7 @@ export interface StoreOptions<Events extends EventMap = EventMap> {
   /** How long connecting and opening may take. @default 5000 */
   readonly connectTimeoutMs?: number | undefined;
   /**
-   * How often the store looks whether the stream is still the one it knows: one small request. The server's own notice
+   * How often the store looks whether the stream is still the one it knows: two small requests. The server's own notice
    * of a stream deleted, created or restored is faster, but can get lost, or be forbidden to this user. @default 5000
    */
   readonly identityCheckMs?: number | undefined;

@@ -1,20 +1,17 @@
 import { InvalidArgumentError, ReadTimeoutError } from "../errors.ts";
-import { abortable } from "../internal/abort.ts";
 import { backoffMs, sleep } from "../internal/backoff.ts";
 import type { ReadBounds } from "../nats/direct.ts";
-import { streamState } from "../nats/stream.ts";
 import { headOf, readCommit } from "./commit.ts";
 import type { StoreContext } from "./context.ts";
 
 const SEEN = { firstMs: 1, maxMs: 100 };
 
-/** Position of the stream's last commit, by the leader. */
-export async function lastPosition(context: StoreContext, bounds: ReadBounds): Promise<number> {
-  const { connection, stream, apiPrefix } = context;
-  const { timeoutMs, signal } = bounds;
-  signal?.throwIfAborted();
-  const state = streamState(connection.nc, stream, { apiPrefix, timeoutMs });
-  return (await abortable(state, signal)).lastSequence;
+/** Position of the last commit that stands in the stream, by the leader; 0 where there is none. */
+export async function lastPosition(
+  { direct, prefix }: StoreContext,
+  bounds: ReadBounds,
+): Promise<number> {
+  return (await direct.leaderLastBySubject(`${prefix}.>`, bounds))?.sequence ?? 0;
 }
 
 /**
