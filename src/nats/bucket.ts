@@ -2,7 +2,7 @@ import { StreamNotFoundError } from "../errors.ts";
 import { BatchedIterator } from "../internal/batched-iterator.ts";
 import { BucketEntries, type EntryPlace, type EntrySelection } from "./bucket-entries.ts";
 import { assertKey, type BucketChange, type BucketEntry, entryOf } from "./bucket-entry.ts";
-import { type KeySelection, listEntries } from "./bucket-list.ts";
+import { type KeySelection, listEntries, listKeys } from "./bucket-list.ts";
 import {
   type BucketRequest,
   type CheckedBucket,
@@ -183,6 +183,13 @@ export class Bucket {
    */
   list(selection: KeySelection = {}): AsyncGenerator<readonly BucketEntry[], void, undefined> {
     return listEntries(this.#place, selection);
+  }
+
+  /** Keys at which anything stands, deletions included, sorted, in the pages in which the leader lists them. */
+  keyPages(
+    selection: Omit<KeySelection, "limit"> = {},
+  ): AsyncGenerator<readonly string[], void, undefined> {
+    return listKeys(this.#place, selection);
   }
 
   /** Keys that are not deleted, sorted; as {@link list}. */

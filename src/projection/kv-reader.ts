@@ -1,7 +1,9 @@
 import { type Backoff, backoffMs, sleep } from "../internal/backoff.ts";
 import type { Bucket, BucketEntry } from "../nats/bucket.ts";
+import type { ReadBounds } from "../nats/direct.ts";
 import { CHECKPOINT_KEY } from "./checkpoint-writer.ts";
 import { CorruptStateError } from "./errors.ts";
+import { keyChunks } from "./key-chunks.ts";
 import type { ValueFormat } from "./plain-value.ts";
 import type { EntriesOptions, StateEntry, WatchedEntry } from "./state-backend.ts";
 import { bucketKeyOf, parseBucketKey, splitStateKey, type StateKey } from "./state-key.ts";
@@ -12,6 +14,8 @@ export const POSITION_HEADER = "Annal-Position";
 
 const LAGGING: Backoff = { firstMs: 2, maxMs: 100 };
 const MAX_LAGGING_ANSWERS = 8;
+/** Few, because their values must fit into what the server sends in one answer. */
+const ENTRIES_AT_ONCE = 256;
 
 /** Reads the stored state of a projection. */
 export class KvReader {
@@ -44,22 +48,16 @@ export class KvReader {
     const start = first === undefined || (behind ?? "") >= first ? behind : keyBefore(first);
     let left = limit;
     if (left <= 0) return;
-    const pages = this.#bucket.list({ prefix: table, after: start, signal });
-    for await (const page of pages) {
-      for (const entry of page) {
-        if (first !== undefined && !entry.key.startsWith(first)) {
-          if (entry.key > first) return;
-          continue;
-        }
+    for await (const page of this.#bucket.keyPages({ prefix: table, after: start, signal })) {
+      const keys = first === undefined ? page : page.filter((key) => key.startsWith(first));
+      for await (const entry of this.#entriesAt(keys, signal)) {
         const key = parseBucketKey(entry.key);
         if (key === undefined) continue;
-        yield {
-          id: splitStateKey(key).id,
-          value: this.#valueOf(entry),
-          position: positionOf(entry),
-        };
+        const { id } = splitStateKey(key);
+        yield { id, value: this.#valueOf(entry), position: positionOf(entry) };
         if (--left <= 0) return;
       }
+      if (keys.length === 0 || keys.at(-1) !== page.at(-1)) return;
     }
   }
 
@@ -90,17 +88,41 @@ export class KvReader {
   ): Promise<BucketEntry | undefined> {
     const bounds = { timeoutMs: this.#timeoutMs, signal };
     if (!this.#bucket.replicated) return this.#bucket.get(bucketKey, bounds);
-    for (let attempt = 1; ; attempt++) {
-      const found = await this.#bucket.fetch([bucketKey, CHECKPOINT_KEY], bounds);
-      const sequence = found.get(CHECKPOINT_KEY)?.sequence ?? 0;
-      if (sequence >= this.#seen) {
-        this.#seen = sequence;
-        return found.get(bucketKey);
+    return (await this.#fetch([bucketKey], bounds)).get(bucketKey);
+  }
+
+  /** What stands at the keys, without those that are deleted, in the order of the keys. */
+  async *#entriesAt(
+    keys: readonly string[],
+    signal: AbortSignal | undefined,
+  ): AsyncIterableIterator<BucketEntry> {
+    for (const chunk of keyChunks(this.#bucket, keys, ENTRIES_AT_ONCE)) {
+      const found = await this.#fetch(chunk, { timeoutMs: this.#timeoutMs, signal });
+      for (const key of chunk) {
+        const entry = found.get(key);
+        if (entry !== undefined && !entry.deleted) yield entry;
       }
-      // The replicas lag for long, or the bucket is not the one any more that was seen: the leader tells.
-      if (attempt === MAX_LAGGING_ANSWERS) return this.#bucket.leaderGet(bucketKey, bounds);
-      await sleep(backoffMs(LAGGING, attempt), signal);
     }
+  }
+
+  /** What stands at the keys, not before what was seen; of one moment, unless the leader had to be asked. */
+  async #fetch(
+    keys: readonly string[],
+    bounds: ReadBounds,
+  ): Promise<ReadonlyMap<string, BucketEntry>> {
+    const bucket = this.#bucket;
+    if (!bucket.replicated) return bucket.fetch(keys, bounds);
+    for (let attempt = 1; attempt <= MAX_LAGGING_ANSWERS; attempt++) {
+      if (attempt > 1) await sleep(backoffMs(LAGGING, attempt - 1), bounds.signal);
+      const found = await bucket.fetch([...keys, CHECKPOINT_KEY], bounds);
+      const sequence = found.get(CHECKPOINT_KEY)?.sequence ?? 0;
+      if (sequence < this.#seen) continue;
+      this.#seen = sequence;
+      return found;
+    }
+    // The replicas lag for long, or the bucket is not the one any more that was seen: the leader tells.
+    const entries = await Promise.all(keys.map((key) => bucket.leaderGet(key, bounds)));
+    return new Map(entries.flatMap((entry) => (entry === undefined ? [] : [[entry.key, entry]])));
   }
 
   #watched(entry: BucketEntry | undefined): WatchedEntry {
