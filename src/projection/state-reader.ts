@@ -1,10 +1,13 @@
 import { ClosedError, InvalidArgumentError, StreamNotFoundError } from "../errors.ts";
+import { type Backoff, backoffMs, sleep } from "../internal/backoff.ts";
 import type { Bucket } from "../nats/bucket.ts";
+import { isPassing } from "../nats/passing.ts";
 import type { EventMap } from "../store/event.ts";
 import type { EventStore } from "../store/event-store.ts";
 import { internalsOf, type StoreInternals } from "../store/internals.ts";
 import { count } from "../store/options.ts";
 import { readIdentity } from "./bucket-identity.ts";
+import { CHECKPOINT_KEY } from "./checkpoint-writer.ts";
 import type { Projection, TableMap } from "./definition.ts";
 import { ProjectionMismatchError } from "./errors.ts";
 import { KvReader } from "./kv-reader.ts";
@@ -19,9 +22,13 @@ import { openBucket } from "./open-state.ts";
 import { type ReadTables, readTables } from "./read-tables.ts";
 import type { KvStateOptions } from "./state-options.ts";
 
+/** Waits before versions are followed again. */
+const RETRY: Backoff = { firstMs: 20, maxMs: 1_000 };
+
 /**
  * The stored state of a projection for those who only read it: always the version that is live. When a new version
- * takes over, reads that begin from then on see that one.
+ * takes over, reads that begin from then on see that one. Where the live version cannot be read, and that does not pass
+ * by itself, reads throw what keeps them from it until one can be read again.
  *
  * @example
  * await using reader = await openTables(store, balances, { state: kvState({ bucket: "balances" }) });
@@ -37,6 +44,8 @@ export class StateReader<Tables extends TableMap> {
   readonly #following: Promise<void>;
   #live: LiveVersion;
   #reader: KvReader;
+  /** Why the version that is live cannot be read. */
+  #failure: Error | undefined;
 
   /** @internal see {@link openTables} */
   constructor(parts: {
@@ -54,7 +63,7 @@ export class StateReader<Tables extends TableMap> {
     this.#live = parts.live;
     this.#reader = parts.reader;
     this.tables = readTables(parts.projection.tables, {
-      read: (key, signal) => this.#current().read(key, signal),
+      read: async (key, signal) => this.#current().read(key, signal),
       entries: (table, options) => this.#current().entries(table, options),
       watch: (key, signal) => this.#current().watch(key, signal),
     });
@@ -77,31 +86,48 @@ export class StateReader<Tables extends TableMap> {
 
   #current(): KvReader {
     if (this.#closing.signal.aborted) throw new ClosedError("the reader");
+    if (this.#failure !== undefined) throw this.#failure;
     return this.#reader;
   }
 
+  /** Goes on whatever fails: the next try, or the next version, may succeed. */
   async #follow(): Promise<void> {
     const { signal } = this.#closing;
-    const fromSequence = this.#live.sequence + 1;
+    for (let attempt = 1; !signal.aborted; attempt++) {
+      const before = this.#live;
+      try {
+        await this.#followOnce(signal);
+      } catch (error) {
+        if (this.#live !== before) attempt = 1;
+        // At first it may be a version that was replaced before it was looked at.
+        if (error instanceof Error && !isPassing(error) && attempt > 1) this.#failure = error;
+        if (error instanceof ClosedError) return;
+      }
+      await sleep(backoffMs(RETRY, attempt), signal);
+    }
+  }
+
+  /** Changes over to each version that becomes live, until something fails. */
+  async #followOnce(signal: AbortSignal): Promise<void> {
     const changes = this.#directory.entries({
       filter: LIVE_KEY,
-      fromSequence,
+      fromSequence: this.#live.sequence + 1,
       until: "never",
       signal,
     });
     for await (const batch of changes) {
       const entry = batch.at(-1);
       if (entry === undefined || entry.deleted) continue;
-      const version = parseLive(this.#directory.name, entry.data);
-      this.#reader = await openReader(
-        this.#internals,
-        this.#projection,
-        this.#state,
-        version,
-        signal,
-      );
-      this.#live = { version, sequence: entry.sequence };
+      const { sequence, data } = entry;
+      const version = parseLive(this.#directory.name, data);
+      this.#reader = await this.#open(version, signal);
+      this.#live = { version, sequence };
+      this.#failure = undefined;
     }
+  }
+
+  #open(version: number, signal: AbortSignal): Promise<KvReader> {
+    return openReader(this.#internals, this.#projection, this.#state, version, signal);
   }
 }
 
@@ -179,5 +205,9 @@ async function openReader(
     const advice = "give the bucket of this projection";
     throw new ProjectionMismatchError(bucket.name, "name", projection, identity.name, advice);
   }
-  return new KvReader(bucket, identity.values, timeoutMs);
+  const reader = new KvReader(bucket, identity.values, timeoutMs);
+  // A replica that lags may not have heard of half of what this version is.
+  const checkpoint = await bucket.leaderGet(CHECKPOINT_KEY, { timeoutMs, signal });
+  reader.seen(checkpoint?.sequence ?? 0);
+  return reader;
 }
