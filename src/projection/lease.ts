@@ -47,10 +47,7 @@ export class Lease {
 
   /** @throws {InvalidArgumentError} */
   constructor(bucket: Bucket, { key, holder, ttlMs = DEFAULT_TTL_MS }: LeaseOptions) {
-    if (!Number.isSafeInteger(ttlMs) || ttlMs < MIN_TTL_MS || ttlMs > MAX_TTL_MS) {
-      const expected = `a whole number from ${MIN_TTL_MS} to ${MAX_TTL_MS}`;
-      throw new InvalidArgumentError("ttlMs", expected, ttlMs);
-    }
+    checkLeaseMs("ttlMs", ttlMs);
     this.#entry = new LeaseEntry(bucket, key, ttlMs);
     this.#terms = { holder, ttlMs, nextRenewal: uniqueIds() };
   }
@@ -142,6 +139,18 @@ export class Lease {
   #lostError(): LeaseLostError {
     return new LeaseLostError(this.#entry.key, this.#terms.holder);
   }
+}
+
+/**
+ * Checks how long a lease is to outlive its last renewal.
+ *
+ * @param option its name for whoever gave it
+ * @throws {InvalidArgumentError}
+ */
+export function checkLeaseMs(option: string, ms: number): number {
+  if (Number.isSafeInteger(ms) && ms >= MIN_TTL_MS && ms <= MAX_TTL_MS) return ms;
+  const expected = `a whole number from ${MIN_TTL_MS} to ${MAX_TTL_MS}`;
+  throw new InvalidArgumentError(option, expected, ms);
 }
 
 /** Follows what others write. It only wakes: whatever it misses, taking over asks the leader. */

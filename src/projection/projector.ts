@@ -20,6 +20,7 @@ import { isPassing } from "../nats/passing.ts";
 import { Progress, type ProjectorPhase, type ProjectorStatus } from "./progress.ts";
 import { ProjectorRun, type RunParts } from "./projector-run.ts";
 import type { DeadLetter } from "./state-backend.ts";
+import { checkStandby } from "./standby-options.ts";
 import type { StateOptions } from "./state-options.ts";
 import { type ReadTables, readTables } from "./read-tables.ts";
 
@@ -43,7 +44,7 @@ export interface ProjectorOptions {
    * within about `leaseMs` when it dies, at once when it is closed. All must ask for it. @default false
    */
   readonly standby?: boolean | undefined;
-  /** How long the active projector is waited for when it does not show that it lives. @default 3000 */
+  /** With `standby`: how long the active projector is waited for when it does not show that it lives. @default 3000 */
   readonly leaseMs?: number | undefined;
   /** Delete the state of this version first. Not while another projector runs it. @default false */
   readonly reset?: boolean | undefined;
@@ -339,6 +340,7 @@ export async function startProjector<Events extends EventMap, Tables extends Tab
     throw new InvalidArgumentError("onFailure", '"stop" or "park"', onFailure);
   }
   checkStart(startAt);
+  checkStandby(options);
   signal?.throwIfAborted();
   const internals = internalsOf(store);
   const reset = options.reset ?? false;
@@ -348,7 +350,7 @@ export async function startProjector<Events extends EventMap, Tables extends Tab
     internals,
     projection,
     state,
-    lease: options.standby === true ? openLease(state, projection.version, options) : undefined,
+    lease: openLease(state, projection.version, options),
     backend: state.backend,
     stopping,
     limits: { maxEvents, maxKeys: 900 },
@@ -377,10 +379,8 @@ function checkStart(startAt: unknown): void {
 function openLease(
   { directory }: OpenedState,
   version: number,
-  { leaseMs }: ProjectorOptions,
-): Lease {
-  if (directory === undefined) {
-    throw new InvalidArgumentError("standby", "false: state in memory is each process's own", true);
-  }
+  { standby, leaseMs }: ProjectorOptions,
+): Lease | undefined {
+  if (standby !== true || directory === undefined) return undefined;
   return new Lease(directory, { key: `lease.v${version}`, holder: uniqueIds()(), ttlMs: leaseMs });
 }

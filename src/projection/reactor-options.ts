@@ -11,6 +11,7 @@ import {
   readSelection,
 } from "./definition.ts";
 import type { Selection } from "./event-source.ts";
+import { checkLeaseMs } from "./lease.ts";
 
 /** What `handle` is told beside the event. */
 export interface HandleContext {
@@ -73,7 +74,7 @@ export interface ReactorOptions<
   readonly checkpointEvery?: number | undefined;
   /** Save the checkpoint this long after an event at the latest. @default 1000 */
   readonly checkpointMs?: number | undefined;
-  /** How long after the active process died another one takes over, about. @default 3000 */
+  /** How long after the active process died another one takes over, about; from 100 to 3600000. @default 3000 */
   readonly leaseMs?: number | undefined;
   /** Ends the start; a running reactor is ended by `close`. */
   readonly signal?: AbortSignal | undefined;
@@ -107,7 +108,7 @@ export function reactorSettings<
   Events extends EventMap,
   const Selected extends EventSelection<Events>,
 >(options: ReactorOptions<Events, Selected>): ReactorSettings {
-  const { name, events, handle, replicas, maxAttempts = 10, handleTimeoutMs } = options;
+  const { name, events, handle, replicas, maxAttempts = 10, handleTimeoutMs, leaseMs } = options;
   checkName("name", name);
   if (typeof handle !== "function") {
     throw new InvalidArgumentError("handle", "a function", handle);
@@ -129,7 +130,7 @@ export function reactorSettings<
     startAtNow: oneOf("startAt", options.startAt ?? "beginning", ["beginning", "now"]) === "now",
     checkpointEvery: count("checkpointEvery", options.checkpointEvery ?? 100, 1),
     checkpointMs: duration("checkpointMs", options.checkpointMs ?? 1_000),
-    leaseMs: options.leaseMs,
+    leaseMs: leaseMs === undefined ? undefined : checkLeaseMs("leaseMs", leaseMs),
   };
 }
 

@@ -293,7 +293,7 @@ describe("starting a reactor", () => {
       ["startAt", { startAt: "never" }],
       ["checkpointEvery", { checkpointEvery: 0 }],
       ["checkpointMs", { checkpointMs: 0.5 }],
-      ["ttlMs", { leaseMs: 1 }],
+      ["leaseMs", { leaseMs: 1 }],
     ];
     for (const [argument, options] of wrong) {
       const all = {

@@ -3,7 +3,12 @@ import { eventually } from "../../support/server.ts";
 import { internalsOf } from "../../../src/store/internals.ts";
 import type { AppendResult } from "../../../src/index.ts";
 import { openKv } from "./kv-client.ts";
-import { deleteVersion, memoryState, openTables } from "../../../src/projection/index.ts";
+import {
+  deleteVersion,
+  memoryState,
+  openTables,
+  type ProjectorOptions,
+} from "../../../src/projection/index.ts";
 import {
   appendSteps,
   fold,
@@ -100,6 +105,26 @@ it("stores how far it is also where no event was of interest", async () => {
     expect(checkpoint).toMatchObject({ position, applied: 0 });
   });
   expect(projector.status().phase).toBe("live");
+});
+
+it("refuses options before it deletes the state that it is to reset", async () => {
+  const store = await openScripts();
+  const state = kvState({ bucket: freshBucket() });
+  const steps = randomSteps(10, 8);
+  await appendSteps(store, steps);
+  const first = await start(store, sums(), { state });
+  await first.caughtUp();
+  const wrong: [string, Partial<ProjectorOptions>][] = [
+    ["leaseMs: expected a whole number", { standby: true, leaseMs: 1 }],
+    ["leaseMs: expected nothing without standby", { leaseMs: 5_000 }],
+    ["standby: expected a boolean", { standby: "yes" as never }],
+    ["startAt: expected", { startAt: -1 }],
+  ];
+  for (const [message, options] of wrong) {
+    const starting = start(store, sums(), { state, reset: true, ...options });
+    await expect(starting).rejects.toThrow(message);
+  }
+  expect(await stateOf(first)).toEqual(fold(steps));
 });
 
 it("refuses to stand by with state in memory", async () => {
