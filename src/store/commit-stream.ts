@@ -1,6 +1,8 @@
+import { ServerRefusedError } from "../errors.ts";
 import { type Backoff, backoffMs, sleep } from "../internal/backoff.ts";
 import type { ReadBounds } from "../nats/direct.ts";
 import { Feed, type FeedStart } from "../nats/feed.ts";
+import { isPassing } from "../nats/passing.ts";
 import type { ConsumerMessage, StoredMessage } from "../nats/stored-message.ts";
 import { readCommit } from "./commit.ts";
 import type { StoreContext } from "./context.ts";
@@ -36,6 +38,8 @@ interface Start {
 const BEGINNING: Start = { at: { sequence: 1 }, position: 0, taken: 0 };
 /** Waits between looks whether what is missing still stands in the stream. */
 const MISSING: Backoff = { firstMs: 50, maxMs: 2_000 };
+/** Code of the server's errors.json. */
+const STREAM_NOT_FOUND = 10_059;
 
 /**
  * Commits of the stream in order, in batches, up to a position or for ever. A cursor is compared with the commit id
@@ -66,8 +70,8 @@ export class CommitStream {
   constructor(context: StoreContext, selection: StreamSelection) {
     this.#context = context;
     this.#selection = selection;
-    this.#bounds = { timeoutMs: context.limits.readTimeoutMs, signal: selection.signal };
-    this.#continuity = new Continuity(context, (error) => this.#cutOff(error));
+    this.#continuity = new Continuity(context, this.#cutOff, this.#onHindrance);
+    this.#bounds = { timeoutMs: context.limits.readTimeoutMs, signal: this.#continuity.ended };
     selection.signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
 
@@ -92,25 +96,23 @@ export class CommitStream {
   }
 
   /**
-   * Finds the start and the end. Whatever comes of it, {@link close} must be called.
+   * Finds the start and the end. Whatever comes of it, {@link close} must be called, which ends it at once.
    *
    * @param onCaughtUp called once, when everything that stood in the stream at the start was handed out
-   * @param onCut called once, when the stream was rolled back or the signal aborted: what was handed out and not used
-   * yet must not be used any more, and {@link next} says why
+   * @param onCut called once, when the stream was rolled back, the signal aborted or the server refused to be asked: what
+   * was handed out and not used yet must not be used any more, and {@link next} says why
    * @throws {StreamRolledBackError} if another commit stands at the cursor
    */
   async open(onCaughtUp: () => void, onCut?: () => void): Promise<void> {
     this.#onCaughtUp = onCaughtUp;
     this.#onCut = onCut;
-    const { filters, since, signal } = this.#selection;
-    signal?.throwIfAborted();
-    this.#start = await this.#findStart();
-    const last = await leaderLast(this.#context, filters, this.#bounds);
-    this.throwIfCut();
-    const tooOld = last !== undefined && isBefore(last, since);
-    this.#target = tooOld ? 0 : (last?.sequence ?? 0);
-    this.#last = this.#start.position;
-    this.#checkTarget();
+    this.#selection.signal?.throwIfAborted();
+    try {
+      await this.#findEnds();
+    } catch (error) {
+      this.throwIfCut();
+      if (!this.#closed) throw error;
+    }
   }
 
   /**
@@ -182,6 +184,17 @@ export class CommitStream {
     });
   }
 
+  async #findEnds(): Promise<void> {
+    const { filters, since } = this.#selection;
+    this.#start = await this.#findStart();
+    const last = await leaderLast(this.#context, filters, this.#bounds);
+    this.throwIfCut();
+    const tooOld = last !== undefined && isBefore(last, since);
+    this.#target = tooOld ? 0 : (last?.sequence ?? 0);
+    this.#last = this.#start.position;
+    this.#checkTarget();
+  }
+
   async #findStart(): Promise<Start> {
     const { after, since } = this.#selection;
     const { direct, prefix } = this.#context;
@@ -218,8 +231,8 @@ export class CommitStream {
       try {
         await this.#continuity.settled();
         if (await this.#isAllTaken()) this.#reachTarget();
-      } catch {
-        // The leader could not be asked: it is asked again.
+      } catch (error) {
+        if (!ended.aborted) this.#onHindrance(error, attempt);
       }
       if (!this.#caughtUp) await sleep(backoffMs(MISSING, attempt), ended).catch(() => {});
     }
@@ -250,13 +263,24 @@ export class CommitStream {
 
   readonly #onAbort = (): void => this.#cutOff(this.#selection.signal?.reason);
 
-  #cutOff(error: unknown): void {
+  readonly #cutOff = (error: unknown): void => {
     if (this.#cut !== undefined || this.#closed) return;
     this.#cut = { error };
     this.#continuity.end();
     this.#onCut?.();
     void this.#feed?.close();
-  }
+  };
+
+  /** The leader could not be asked for as long as a read may take. Only a reader without end waits until that passes. */
+  readonly #onHindrance = (error: unknown, attempt: number): void => {
+    const passes = isPassing(error) && !this.#endsAtTarget;
+    if (!passes && !isStreamMissing(error)) {
+      this.#cutOff(error);
+    } else if (channels.retry.hasSubscribers) {
+      const reason = error instanceof Error ? error.message : String(error);
+      channels.retry.publish({ stream: this.#context.stream, what: "read", attempt, reason });
+    }
+  };
 
   #tell(reason: string): void {
     if (!channels.reconnect.hasSubscribers) return;
@@ -286,6 +310,11 @@ export function isBefore(message: StoredMessage, since: Date | number | undefine
   return typeof since === "number"
     ? message.sequence < since
     : message.timestampMs < since.getTime();
+}
+
+/** Whether it was deleted, or is only not found while a cluster starts, is for the store's guard and the feed to say. */
+function isStreamMissing(error: unknown): boolean {
+  return error instanceof ServerRefusedError && error.errorCode === STREAM_NOT_FOUND;
 }
 
 function startBehind(position: number): Start {

@@ -21,6 +21,7 @@ const RETRY: Backoff = { firstMs: 20, maxMs: 1_000 };
 export class Continuity {
   readonly #context: StoreContext;
   readonly #onBreak: (error: StreamRolledBackError) => void;
+  readonly #onHindrance: (error: unknown, attempt: number) => void;
   readonly #epoch: number;
   readonly #end = new AbortController();
   #known: Known | undefined;
@@ -28,10 +29,19 @@ export class Continuity {
   /** Set while the cursor is compared once more. */
   #comparing: Promise<void> | undefined;
 
-  /** @param onBreak called once, when the stream is found to be another; must not throw */
-  constructor(context: StoreContext, onBreak: (error: StreamRolledBackError) => void) {
+  /**
+   * @param onBreak called once, when the stream is found to be another; must not throw
+   * @param onHindrance called when the cursor could not be compared for as long as a read may take: it is tried again,
+   * unless this ends the reader; must not throw. @default tried again
+   */
+  constructor(
+    context: StoreContext,
+    onBreak: (error: StreamRolledBackError) => void,
+    onHindrance: (error: unknown, attempt: number) => void = () => {},
+  ) {
     this.#context = context;
     this.#onBreak = onBreak;
+    this.#onHindrance = onHindrance;
     this.#epoch = context.guard.epoch;
     context.rollbackListeners.add(this.#onRollback);
   }
@@ -103,8 +113,9 @@ export class Continuity {
         const found = await direct.leaderBySequence(known.position, bounds);
         if (!holds(found, known)) this.#break(this.#broken(known, found));
         return;
-      } catch {
+      } catch (error) {
         // Whatever hinders a look says nothing of the stream.
+        if (!this.ended.aborted) this.#onHindrance(error, attempt);
         await sleep(backoffMs(RETRY, attempt), this.ended).catch(() => {});
       }
     }

@@ -112,8 +112,8 @@ export class StreamSubscription<T> implements Subscription<T> {
   async #close(): Promise<void> {
     this.#iterator.drop();
     try {
-      await this.#opened.catch(() => {});
       await this.#stream.close();
+      await this.#opened.catch(() => {});
     } finally {
       this.#caughtUp.reject(new ClosedError("the subscription"));
       this.#ended.resolve();
