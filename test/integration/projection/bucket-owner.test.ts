@@ -35,13 +35,20 @@ describe("a bucket", () => {
     expect(String(failure)).toContain("version 2 is live");
   });
 
-  it("K26 refuses a bucket whose shape is newer than this release knows", async () => {
+  it.each([
+    { age: "newer than this release knows", schemaVersion: 2 },
+    { age: "older than this release makes", schemaVersion: 0 },
+    { age: "of before shapes had a number", schemaVersion: undefined },
+  ])("K26 refuses a bucket whose shape is $age, and says what to do", async ({ schemaVersion }) => {
     const store = await openScripts();
     const bucket = freshBucket();
-    await (await start(store, sums(), { state: kvState({ bucket }) })).close();
+    await append(store, added("a", 1));
+    const projector = await start(store, sums(), { state: kvState({ bucket }) });
+    await projector.caughtUp();
+    await projector.close();
     const kv = await openKv(`${bucket}_v1`);
     const identity = (await kv.get("_projection"))?.json<Record<string, unknown>>();
-    await kv.put("_projection", JSON.stringify({ ...identity, schemaVersion: 2 }));
+    await kv.put("_projection", JSON.stringify({ ...identity, schemaVersion }));
     const failure = await start(store, sums(), { state: kvState({ bucket }) }).catch(
       (error: unknown) => error,
     );
@@ -49,8 +56,15 @@ describe("a bucket", () => {
       code: "projection_mismatch",
       what: "schemaVersion",
       expected: 1,
-      found: 2,
+      found: schemaVersion ?? null,
     });
+    expect(String(failure)).toContain("give the projection another version");
+    // What the other release has written stays as it was.
+    const checkpoint = (await kv.get("_checkpoint"))?.json<Record<string, unknown>>();
+    expect(checkpoint).toMatchObject({ epoch: 1, applied: 1 });
+    const rebuilt = await start(store, sums(2), { state: kvState({ bucket }) });
+    await rebuilt.caughtUp();
+    expect(await rebuilt.tables.sum.get("a")).toBe(1);
   });
 
   it("K27 refuses a checkpoint at which another commit stands", async () => {
