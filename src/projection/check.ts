@@ -43,7 +43,7 @@ export interface CheckOptions {
  * by entry and in both directions. Writers, projectors and readers go on meanwhile: what changes while it is compared is
  * looked at again, together with the checkpoint that it belongs to.
  *
- * It reads the whole stream, and takes about as long as a rebuild. State that a projector began `since` a time cannot be
+ * It reads the whole stream, and takes about as long as a rebuild. State that a projector began with `startAt` cannot be
  * checked: the stream's beginning is missing from it.
  *
  * @returns a report; one that is `incomplete` says why, and finds nothing
