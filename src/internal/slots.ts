@@ -25,9 +25,8 @@ export class Slots {
   }
 
   /** @param deadline when {@link dismissLate} ends the wait. @default never */
-  async take(signal?: AbortSignal, deadline?: number): Promise<void> {
-    if (this.tryTake()) return;
-    await this.#line.wait(signal, deadline);
+  take(signal?: AbortSignal, deadline?: number): Promise<void> {
+    return this.tryTake() ? Promise.resolve() : this.#line.wait(signal, deadline);
   }
 
   /** Turns away with `reason` whoever's deadline is not behind `now`. */

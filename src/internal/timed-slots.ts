@@ -2,7 +2,8 @@ import { Slots } from "./slots.ts";
 
 /** How often those who wait are compared with the clock: one timer for all. */
 const SWEEP_MS = 25;
-const LATE: unique symbol = Symbol("late");
+/** What a wait rejects with that its deadline ended: the caller knows what to say. */
+export const LATE: unique symbol = Symbol("late");
 
 /** Slots for which nobody waits beyond a deadline. A free one costs no timer, and none runs while nobody waits. */
 export class TimedSlots {
@@ -22,21 +23,13 @@ export class TimedSlots {
   }
 
   /**
-   * Waits for a slot.
+   * Waits for a slot; rejects with {@link LATE} when the deadline comes first.
    *
    * @param deadline by `performance.now()`
-   * @returns whether it was had: false when the deadline came first
    */
-  async take(deadline: number, signal?: AbortSignal): Promise<boolean> {
-    if (this.tryTake()) return true;
+  take(signal: AbortSignal | undefined, deadline: number): Promise<void> {
     this.#timer ??= setInterval(() => this.#sweep(), SWEEP_MS);
-    try {
-      await this.#slots.take(signal, deadline);
-      return true;
-    } catch (error) {
-      if (error === LATE) return false;
-      throw error;
-    }
+    return this.#slots.take(signal, deadline);
   }
 
   /** Hands the slot to the next in line, or frees it. */

@@ -6,7 +6,7 @@ import {
   ServerRefusedError,
 } from "../errors.ts";
 import { type Backoff, backoffMs, sleep } from "../internal/backoff.ts";
-import { TimedSlots } from "../internal/timed-slots.ts";
+import { LATE, TimedSlots } from "../internal/timed-slots.ts";
 import type { Connection } from "./connection.ts";
 import type { HeaderBlock } from "./header-block.ts";
 import { fastHeaders } from "./raw-message.ts";
@@ -232,7 +232,10 @@ export class DirectReader {
     extent: Extent,
     { signal, timeoutMs }: ReadBounds,
   ): Promise<Answer> {
-    if (!this.#slots.tryTake() && !(await this.#slots.take(deadline, signal))) {
+    try {
+      if (!this.#slots.tryTake()) await this.#slots.take(signal, deadline);
+    } catch (error) {
+      if (error !== LATE) throw error;
       throw this.#late(`${this.#slots.limit} other reads are in flight`, timeoutMs);
     }
     try {
