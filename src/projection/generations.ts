@@ -18,11 +18,17 @@ export class Generations {
   #previous = new Map<string, Cell>();
   /** Whether the previous generation counts: always, but of a complete cache only while it is frozen. */
   #layered: boolean;
+  /** Whether there may be state that is not here: what stood there before, or has left since. */
+  #forgetful: boolean;
 
-  /** @param span events a generation, at least 1; Infinity for a cache that is the whole state and forgets nothing */
-  constructor(span: number) {
+  /**
+   * @param span events a generation, at least 1; Infinity for a cache that is the whole state and forgets nothing
+   * @param startsEmpty whether there is no state yet: until a rotation drops something, what is not here is nowhere
+   */
+  constructor(span: number, startsEmpty = false) {
     this.#span = span;
     this.complete = span === Number.POSITIVE_INFINITY;
+    this.#forgetful = !this.complete && !startsEmpty;
     this.#layered = !this.complete;
   }
 
@@ -51,6 +57,8 @@ export class Generations {
     const steps = generation - this.#generation;
     if (steps === 0) return;
     if (steps < 0) throw new RangeError(`generation ${generation} after ${this.#generation}`);
+    const dropped = this.#previous.size + (steps === 1 ? 0 : this.#current.size);
+    if (dropped > 0) this.#forgetful = true;
     this.#previous = steps === 1 ? this.#current : new Map();
     this.#current = new Map();
     this.#generation = generation;
@@ -63,13 +71,14 @@ export class Generations {
   }
 
   /**
-   * Whether an event of `generation` will find the key here. In the current one, both count; in the next, what is
-   * previous now will be gone; of any other, earlier ones included, nothing can be said.
+   * Whether an event of `generation` will find the key here, or its absence is known. In the current one, both count; in
+   * the next, what is previous now will be gone; of any other, earlier ones included, nothing can be said.
    */
   covers(key: string, generation: number): boolean {
     const age = generation - this.#generation;
-    if (age === 0) return this.complete || this.get(key) !== undefined;
-    return age === 1 && this.#current.has(key);
+    if (age === 0) return !this.#forgetful || this.get(key) !== undefined;
+    if (age !== 1) return false;
+    return this.#current.has(key) || (!this.#forgetful && this.#previous.size === 0);
   }
 
   /** What the current generation alone says: what {@link restore} needs to undo a change. */

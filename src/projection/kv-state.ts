@@ -81,7 +81,7 @@ export class KvState implements StateBackend {
     await this.#assertCheckpoint(signal);
     const checkpoint = await this.#writer.claim(signal);
     this.#reader.seen(this.#writer.sequence);
-    return { checkpoint, cache: new Generations(generationEvents) };
+    return { checkpoint, cache: new Generations(generationEvents, checkpoint.applied === 0) };
   }
 
   /** Entries without a checkpoint would be taken for those of no event, and everything be applied again on top. */

@@ -1,4 +1,4 @@
-import { channel } from "node:diagnostics_channel";
+import { type TypedChannel, typedChannel } from "../internal/typed-channel.ts";
 import type { SettingsProblem } from "../nats/stream-settings.ts";
 
 /**
@@ -26,28 +26,15 @@ export const channels: {
   readonly settings: TypedChannel<SettingsMessage>;
   readonly history: TypedChannel<HistoryMessage>;
 } = {
-  append: typed("annal:append"),
-  read: typed("annal:read"),
-  conflict: typed("annal:conflict"),
-  cache: typed("annal:cache"),
-  retry: typed("annal:retry"),
-  reconnect: typed("annal:reconnect"),
-  settings: typed("annal:settings"),
-  history: typed("annal:history"),
+  append: typedChannel("annal:append"),
+  read: typedChannel("annal:read"),
+  conflict: typedChannel("annal:conflict"),
+  cache: typedChannel("annal:cache"),
+  retry: typedChannel("annal:retry"),
+  reconnect: typedChannel("annal:reconnect"),
+  settings: typedChannel("annal:settings"),
+  history: typedChannel("annal:history"),
 };
-
-/** Only the store publishes here, so what its own code publishes is what listeners get. */
-function typed<Message>(name: string): TypedChannel<Message> {
-  return channel(name) as unknown as TypedChannel<Message>;
-}
-
-/** A `node:diagnostics_channel` channel whose messages have a known shape. */
-interface TypedChannel<Message> {
-  readonly hasSubscribers: boolean;
-  publish(message: Message): void;
-  subscribe(listener: (message: Message, name: string | symbol) => void): void;
-  unsubscribe(listener: (message: Message, name: string | symbol) => void): boolean;
-}
 
 /** An append ended, well or not. */
 export interface AppendMessage {

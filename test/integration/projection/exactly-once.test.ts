@@ -1,9 +1,11 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import {
   CorruptStateError,
   CoverageError,
   ProjectionFailedError,
+  projectionChannels,
   ProjectorFencedError,
+  type UnitMessage,
 } from "../../../src/projection/index.ts";
 import { eventually, natsUrl } from "../../support/server.ts";
 import { answerTo, publishTo, startWire } from "../../support/wire.ts";
@@ -41,6 +43,31 @@ describe("state in a bucket", () => {
     expect(staged.claimed.cache.size, `seed ${SEED}`).toBeGreaterThan(0);
     await staged.run.stop();
     await running;
+  });
+
+  it("fetches nothing into an empty bucket until the cache has forgotten something", async () => {
+    const store = await openScripts();
+    const state = kvState({ bucket: freshBucket(), generationEvents: 10 });
+    const projection = sums(1, freshBucket());
+    let fetched = 0;
+    const count = (unit: UnitMessage): void => {
+      if (unit.projection === projection.name) fetched += unit.fetched;
+    };
+    projectionChannels.unit.subscribe(count);
+    onTestFinished(() => void projectionChannels.unit.unsubscribe(count));
+    const steps = Array.from({ length: 60 }, (_, n) => added(`k${n % 15}`, 1));
+    const first = await start(store, projection, { state });
+    await first.waitFor(await append(store, ...steps.slice(0, 20)));
+    expect(fetched).toBe(0);
+    await first.waitFor(await append(store, ...steps.slice(20)));
+    expect(fetched).toBeGreaterThan(0);
+    expect(await stateOf(first)).toEqual(fold(steps));
+    await first.close();
+    fetched = 0;
+    const second = await start(store, projection, { state });
+    await second.waitFor(await append(store, added("k0", 1)));
+    expect(fetched).toBe(1);
+    expect(await second.tables.sum.get("k0")).toBe(5);
   });
 
   it("K14 plans a unit again whose cache has moved on since, and counts it", async () => {
