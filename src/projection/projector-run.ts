@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { deferred, type Deferred } from "../internal/deferred.ts";
 import { within } from "../internal/within.ts";
 import type { EventMap, RecordedEvent } from "../store/event.ts";
@@ -130,6 +131,8 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
         await this.#storing;
         if (this.#failure !== undefined) break;
         this.#store(applied);
+        // What is sent leaves when the event loop turns: the server works on it while the next unit is applied.
+        if (this.#storing !== undefined) await setImmediate();
         if (applied.failure === undefined) continue;
         await this.#storing;
         this.#failure ??= applied.failure;
