@@ -93,7 +93,14 @@ export class EventStore<Events extends EventMap = EventMap> {
       parts.follow && !context.cache.off
         ? new Follower(context, parts.checked.state.lastSequence)
         : undefined;
-    keepInternals(this, { context, interpreter });
+    const writer = this.#writer;
+    keepInternals(this, {
+      context,
+      interpreter,
+      history,
+      heads,
+      appendEncoded: (append, timeoutMs) => writer.appendEncoded(append, timeoutMs),
+    });
   }
 
   /**

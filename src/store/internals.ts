@@ -2,12 +2,19 @@ import { InvalidArgumentError } from "../errors.ts";
 import type { StoreContext } from "./context.ts";
 import type { EventMap } from "./event.ts";
 import type { EventStore } from "./event-store.ts";
+import type { Heads } from "./heads.ts";
+import type { HistoryReader } from "./history-reader.ts";
 import type { Interpreter } from "./interpreter.ts";
+import type { AppendResult, EncodedAppend } from "./writer.ts";
 
 /** What the layers above the store share with it. */
 export interface StoreInternals {
   readonly context: StoreContext;
   readonly interpreter: Interpreter<EventMap>;
+  readonly history: HistoryReader;
+  readonly heads: Heads;
+  /** Appends what is packed already: see {@link EncodedAppend}. */
+  readonly appendEncoded: (append: EncodedAppend, timeoutMs?: number) => Promise<AppendResult>;
 }
 
 const internals = new WeakMap<object, StoreInternals>();

@@ -25,6 +25,8 @@ export interface PreparedAppend {
   readonly signal: AbortSignal | undefined;
   /** The caller's headers, as lines that each end in CR LF. */
   readonly extraHeaders: string;
+  /** Headers that depend on the payload as it is stored, as lines that each end in CR LF; asked anew for each attempt. */
+  readonly seal?: ((payload: Uint8Array, version: number) => string) | undefined;
 }
 
 /** A commit ready to be sent behind one head, and what the cache holds once it is stored. */
@@ -65,13 +67,14 @@ export function outgoingCommit(
 ): OutgoingCommit {
   const index = indexBehind(head);
   const version = head.version + append.eventCount;
+  const payload = assemblePayload(indexBytes(index), append.body);
+  const sealed = append.seal?.(payload, version) ?? "";
   const headers = Buffer.from(
     `NATS/1.0\r\n${Header.expectedSequence}: ${head.sequence}\r\n` +
       `${Header.commit}: ${append.commitId}\r\n` +
       `${Header.version}: ${version}.${index.ordinal}\r\n` +
-      `${batchHeaders}${append.extraHeaders}\r\n`,
+      `${batchHeaders}${append.extraHeaders}${sealed}\r\n`,
   );
-  const payload = assemblePayload(indexBytes(index), append.body);
   const size = headers.length + payload.length;
   if (size > maxPayload) {
     throw new AppendTooLargeError(

@@ -5,6 +5,7 @@ import {
 } from "../errors.ts";
 import { abortable } from "../internal/abort.ts";
 import { uniqueIds } from "../internal/unique-ids.ts";
+import { eventList, validOptions, within } from "./append-input.ts";
 import { type Appender, unknownAppend, unresolvedAppend } from "./appender.ts";
 import {
   type BatchAppender,
@@ -82,6 +83,17 @@ export interface AppendEntryInput {
   readonly expectedVersion: ExpectedVersion;
 }
 
+/** An append whose events were validated and packed by a layer above the store. */
+export interface EncodedAppend {
+  readonly actor: Actor;
+  /** As `encodeBody` packs it. */
+  readonly body: Uint8Array;
+  readonly eventCount: number;
+  readonly expectedVersion: number;
+  readonly commitId: string;
+  readonly seal: PreparedAppend["seal"];
+}
+
 /** Room that an appendAll needs in its commit ids for the number of the actor. */
 const MAX_BATCH_ID_LENGTH = 120;
 
@@ -118,17 +130,27 @@ export class Writer<Events extends EventMap> {
     const valid = checked instanceof Promise ? await checked : checked;
     const commitId = this.#commitId(options.commitId);
     const append = this.#prepare(actor, valid, options.expectedVersion, commitId, options);
-    const limit = this.#limit(calledAt, options.timeoutMs);
+    return this.#append(append, this.#limit(calledAt, options.timeoutMs));
+  }
+
+  async appendEncoded(encoded: EncodedAppend, timeoutMs?: number): Promise<AppendResult> {
+    const append: PreparedAppend = {
+      ...encoded,
+      subject: actorSubject(this.#context.prefix, encoded.actor),
+      commitIdGiven: false,
+      signal: undefined,
+      extraHeaders: "",
+    };
+    return this.#append(append, this.#limit(performance.now(), timeoutMs));
+  }
+
+  async #append(append: PreparedAppend, limit: TimeLimit): Promise<AppendResult> {
     const { turns } = this.#context;
-    const { subject } = append;
+    const { subject, signal, commitId } = append;
     if (!turns.tryTake(subject)) {
-      try {
-        await turns.take(subject, signal, limit.deadline);
-      } catch (error) {
-        throw error === LATE
-          ? notStored(this.#context, "append (it waited for its turn)", limit)
-          : error;
-      }
+      const turn = turns.take(subject, signal, limit.deadline);
+      const late = "append (it waited for its turn)";
+      await inTime(turn, () => notStored(this.#context, late, limit));
     }
     if (signal === undefined && !channels.append.hasSubscribers) {
       try {
@@ -335,31 +357,6 @@ async function inTime(turn: Promise<void>, late: () => Error): Promise<void> {
 
 /** Says on the channel how an append ended. */
 type Tell = (stored: Stored | readonly Stored[] | undefined, error: unknown) => void;
-
-function eventList<Event extends AnyEvent>(
-  events: readonly Event[],
-  argument: string,
-): readonly Event[] {
-  if (Array.isArray(events) && events.length > 0) return events;
-  throw new InvalidArgumentError(argument, "a list of at least one event", events);
-}
-
-function validOptions(options: AppendOptions): AppendOptions {
-  if (typeof options === "object" && options !== null) return options;
-  throw new InvalidArgumentError("options", "{ expectedVersion, … }", options);
-}
-
-/** Puts the place of an entry before what its errors name; what belongs to the whole commit stays as it is. */
-async function within<T>(place: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    const ofEntry =
-      error instanceof InvalidArgumentError &&
-      /^(actor|events|expectedVersion)/.test(error.argument);
-    throw ofEntry ? error.within(place) : error;
-  }
-}
 
 function metadataOf({ correlationId, causationId, metadata }: CommitOptions): Metadata | undefined {
   if (correlationId === undefined && causationId === undefined) return metadata;
