@@ -1,0 +1,44 @@
+import { ClosedError } from "../errors.ts";
+import { releaseAll } from "../internal/release-all.ts";
+import type { LedgerInfo } from "./ledger-info.ts";
+
+/** What keeps a ledger's state in memory and appends to its journal. */
+export interface Engine {
+  close(): Promise<void>;
+}
+
+/** One engine a ledger, started by whoever opens it first and shared by all who open it; closed together. */
+export class LedgerEngines<E extends Engine> {
+  readonly #start: (info: LedgerInfo) => Promise<E>;
+  readonly #engines = new Map<string, Promise<E>>();
+  #closing: Promise<void> | undefined;
+
+  constructor(start: (info: LedgerInfo) => Promise<E>) {
+    this.#start = start;
+  }
+
+  /** One that did not start is forgotten: the next call tries anew. @throws what its start throws, {ClosedError} */
+  get(info: LedgerInfo): Promise<E> {
+    const { name } = info;
+    if (this.#closing !== undefined) return Promise.reject(new ClosedError("the ledgers"));
+    const known = this.#engines.get(name);
+    if (known !== undefined) return known;
+    const starting = this.#start(info);
+    this.#engines.set(name, starting);
+    starting.catch(() => {
+      if (this.#engines.get(name) === starting) this.#engines.delete(name);
+    });
+    return starting;
+  }
+
+  /** Safe to call again; all calls end together. */
+  close(): Promise<void> {
+    this.#closing ??= releaseAll(
+      [...this.#engines.values()].map((starting) => async () => {
+        const engine = await starting.catch(() => undefined);
+        await engine?.close();
+      }),
+    );
+    return this.#closing;
+  }
+}
