@@ -1,0 +1,44 @@
+import { expiryOf, type Grant, isDrainable, type Lot, type TakenPortion } from "./lot.ts";
+
+/** A take under way: what it wants, and what it has so far. */
+export interface Draining {
+  /** In ms: lots are drained that were granted by then and have not expired then. */
+  readonly at: number;
+  /** Only grants that it is true of; undefined for all. */
+  prefer: ((grant: Grant) => boolean) | undefined;
+  readonly taken: TakenPortion[];
+  missing: bigint;
+  /** The soonest expiry of the lots that were drained wholly; Infinity while there is none. */
+  soonestGone: number;
+}
+
+/** Drains lots in their order and returns those that stay, the last of them with less; undefined if none was drained. */
+export function drainLots(lots: readonly Lot[], draining: Draining): readonly Lot[] | undefined {
+  const { at, prefer, taken } = draining;
+  let { missing } = draining;
+  // What stays of the lots before `index`; undefined while all of them do.
+  let kept: Lot[] | undefined;
+  let index = 0;
+  for (; missing > 0n; index++) {
+    const lot = lots[index];
+    if (lot === undefined) break;
+    const { grant, remaining } = lot;
+    if (!isDrainable(grant, at, at) || (prefer !== undefined && !prefer(grant))) {
+      kept?.push(lot);
+      continue;
+    }
+    kept ??= lots.slice(0, index);
+    if (remaining > missing) {
+      taken.push({ grant, amount: missing });
+      kept.push({ grant, remaining: remaining - missing });
+      missing = 0n;
+    } else {
+      taken.push({ grant, amount: remaining });
+      missing -= remaining;
+      draining.soonestGone = Math.min(draining.soonestGone, expiryOf(grant));
+    }
+  }
+  if (kept === undefined) return undefined;
+  draining.missing = missing;
+  return index < lots.length ? kept.concat(lots.slice(index)) : kept;
+}

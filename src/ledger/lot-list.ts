@@ -1,0 +1,383 @@
+import { InconsistentStateError } from "./errors.ts";
+import { expiryOf, type Grant, isDrainable, type Lot, nameOf, type TakenPortion } from "./lot.ts";
+import { type Draining, drainLots } from "./lot-draining.ts";
+import { joinSpans, type LotSpan, spanOf, widen } from "./lot-span.ts";
+
+export type { Grant, Lot, TakenPortion } from "./lot.ts";
+
+/** What {@link LotList.take} leaves, what it took, and what was not there. */
+export interface Taking {
+  readonly list: LotList;
+  /** In the order in which the lots were drained; each lot once. */
+  readonly taken: readonly TakenPortion[];
+  /** 0n if all that was asked for was there. */
+  readonly missing: bigint;
+}
+
+/** Most lots of a leaf, most parts of a branch. */
+const WIDTH = 64;
+/** Neighbours that are together no wider than this become one. */
+const MERGE_WIDTH = WIDTH / 2;
+
+/**
+ * The live lots of one holding in the order in which they are drained. Immutable: what changes it returns another list
+ * that shares what has not changed, so that a savepoint is a reference.
+ *
+ * It is a tree of equal height everywhere: leaves of up to 64 lots, branches of up to 64 parts. Each node knows its sum
+ * and, once asked, the bounds of its instants, so that what has wholly expired, or not at all, is not looked at lot by lot.
+ * Most holdings are one leaf.
+ */
+export class LotList {
+  static readonly empty: LotList = new LotList([], undefined, 0, 0n, undefined);
+
+  /** How many lots. */
+  readonly size: number;
+  /** Sum of all that remains, expired or not. */
+  readonly total: bigint;
+  /** Of a leaf; empty in a branch. */
+  readonly #lots: readonly Lot[];
+  /** Of a branch, none of them empty; undefined in a leaf. */
+  readonly #parts: readonly LotList[] | undefined;
+  /** Measured when it is first asked for. */
+  #span: LotSpan | undefined;
+
+  private constructor(
+    lots: readonly Lot[],
+    parts: readonly LotList[] | undefined,
+    size: number,
+    total: bigint,
+    span: LotSpan | undefined,
+  ) {
+    this.size = size;
+    this.total = total;
+    this.#lots = lots;
+    this.#parts = parts;
+    this.#span = span;
+  }
+
+  /** In ms; Infinity where no lot expires. */
+  get soonestExpiry(): number {
+    return this.#measured().soonestExpiry;
+  }
+
+  /** In ms; -Infinity where there is no lot. After drains it may be later than that of any lot left. */
+  get latestGrant(): number {
+    return this.#measured().latestGrant;
+  }
+
+  /** With one lot more, at its place by `order`, which must be the same for all lots of a list. */
+  insert(lot: Lot, order: (left: Grant, right: Grant) => number): LotList {
+    if (lot.remaining <= 0n)
+      throw new InconsistentStateError(`${nameOf(lot.grant)} would be empty`);
+    const last = this.#grantAt(-1);
+    const grown =
+      last === undefined || order(last, lot.grant) < 0
+        ? this.#append(lot)
+        : this.#insertWithin(lot, order);
+    if (grown.#width <= WIDTH) return grown;
+    return LotList.#branch(grown.#split(grown.#grantAt(-1) === lot.grant ? WIDTH : WIDTH / 2));
+  }
+
+  /** Sum of what can be drained at an instant: granted by then, and not expired then. */
+  spendable(at: number): bigint {
+    return this.#sum(at, at);
+  }
+
+  /** Sum of what has not expired at an instant, whenever it was or will be granted. */
+  unexpired(at: number): bigint {
+    return this.#sum(Number.POSITIVE_INFINITY, at);
+  }
+
+  /**
+   * Drains up to `amount` from the lots that can be drained at an instant, in their order; with `prefer`, those first that
+   * it is true of. Lots that are drained wholly leave the list.
+   */
+  take(amount: bigint, at: number, prefer?: (grant: Grant) => boolean): Taking {
+    if (amount < 0n) throw new InconsistentStateError(`an amount of ${amount} cannot be taken`);
+    const taken: TakenPortion[] = [];
+    const draining: Draining = {
+      at,
+      prefer,
+      taken,
+      missing: amount,
+      soonestGone: Number.POSITIVE_INFINITY,
+    };
+    let list = this.#drain(draining);
+    if (prefer !== undefined && draining.missing > 0n) {
+      // What was preferred is gone by now, as far as it could be drained at all.
+      draining.prefer = undefined;
+      list = list.#drain(draining);
+    }
+    return { list: list.#trimmed(), taken, missing: draining.missing };
+  }
+
+  /**
+   * Takes exactly `amount` from one lot: how a recorded drain is replayed.
+   *
+   * @throws InconsistentStateError if there is no such lot or it has less
+   */
+  remove(version: number, lotIndex: number, amount: bigint): LotList {
+    if (amount <= 0n) throw new InconsistentStateError(`a drain of ${amount} cannot be replayed`);
+    const list = this.#without(version, lotIndex, amount);
+    if (list === undefined) {
+      throw new InconsistentStateError(
+        `lot ${lotIndex} of transaction ${version} is not there, ${amount} to be taken from it`,
+      );
+    }
+    return list.#trimmed();
+  }
+
+  /** All lots in their order. */
+  [Symbol.iterator](): IterableIterator<Lot> {
+    return this.#parts === undefined ? this.#lots[Symbol.iterator]() : lotsOf(this.#parts);
+  }
+
+  get #width(): number {
+    return this.#parts?.length ?? this.#lots.length;
+  }
+
+  #grantAt(end: 0 | -1): Grant | undefined {
+    const part = this.#parts?.at(end);
+    return part === undefined ? this.#lots.at(end)?.grant : part.#grantAt(end);
+  }
+
+  /** May be one wider than allowed: whoever asked splits it. */
+  #append(lot: Lot): LotList {
+    const parts = this.#parts;
+    const last = parts?.at(-1);
+    if (parts === undefined || last === undefined) return this.#withLots([...this.#lots, lot], lot);
+    return this.#withPart(parts, parts.length - 1, last.#append(lot), WIDTH, lot);
+  }
+
+  /** As {@link LotList.#append}, where the lot is not the last one. */
+  #insertWithin(lot: Lot, order: (left: Grant, right: Grant) => number): LotList {
+    const { grant } = lot;
+    const parts = this.#parts ?? [];
+    const after = firstAfter(parts, (part) => order(grant, part.#grantAt(0) ?? grant) < 0);
+    const place = Math.max(after - 1, 0);
+    const part = parts[place];
+    if (part !== undefined) {
+      return this.#withPart(parts, place, part.#insertWithin(lot, order), WIDTH / 2, lot);
+    }
+    const at = firstAfter(this.#lots, (other) => order(grant, other.grant) <= 0);
+    const next = this.#lots[at];
+    if (next !== undefined && order(grant, next.grant) === 0) {
+      throw new InconsistentStateError(`${nameOf(grant)} is there already`);
+    }
+    return this.#withLots(this.#lots.toSpliced(at, 0, lot), lot);
+  }
+
+  #withLots(lots: readonly Lot[], lot: Lot): LotList {
+    const total = this.size === 0 ? lot.remaining : this.total + lot.remaining;
+    return new LotList(lots, undefined, lots.length, total, widen(this.#span, lot.grant));
+  }
+
+  #withPart(
+    parts: readonly LotList[],
+    place: number,
+    grown: LotList,
+    splitAt: number,
+    lot: Lot,
+  ): LotList {
+    const next = parts.slice();
+    if (grown.#width <= WIDTH) next[place] = grown;
+    else next.splice(place, 1, ...grown.#split(splitAt));
+    const span = widen(this.#span, lot.grant);
+    return new LotList(NO_LOTS, next, this.size + 1, this.total + lot.remaining, span);
+  }
+
+  #split(at: number): LotList[] {
+    const parts = this.#parts;
+    return parts === undefined
+      ? [LotList.#leaf(this.#lots.slice(0, at)), LotList.#leaf(this.#lots.slice(at))]
+      : [LotList.#branch(parts.slice(0, at)), LotList.#branch(parts.slice(at))];
+  }
+
+  static #leaf(lots: readonly Lot[]): LotList {
+    const total = lots.reduce((sum, lot) => sum + lot.remaining, 0n);
+    return new LotList(lots, undefined, lots.length, total, undefined);
+  }
+
+  static #branch(parts: readonly LotList[]): LotList {
+    const total = parts.reduce((sum, part) => sum + part.total, 0n);
+    return new LotList(NO_LOTS, parts, sizeOf(parts), total, undefined);
+  }
+
+  #drain(draining: Draining): LotList {
+    if (this.#parts !== undefined) return this.#drainParts(this.#parts, draining);
+    const asked = draining.missing;
+    draining.soonestGone = Number.POSITIVE_INFINITY;
+    const left = drainLots(this.#lots, draining);
+    if (left === undefined) return this;
+    return this.#leftLots(left, asked - draining.missing, draining.soonestGone);
+  }
+
+  /** This leaf with `lots` instead of its own; `gone` is the soonest expiry of those that left. */
+  #leftLots(lots: readonly Lot[], taken: bigint, gone: number): LotList {
+    if (lots.length === 0) return LotList.empty;
+    const total = lots.length === 1 ? lots[0]?.remaining : undefined;
+    const span =
+      this.#span !== undefined && gone > this.#span.soonestExpiry ? this.#span : undefined;
+    return new LotList(lots, undefined, lots.length, total ?? this.total - taken, span);
+  }
+
+  #drainParts(parts: readonly LotList[], draining: Draining): LotList {
+    const { at, missing: asked } = draining;
+    const left: LotList[] = [];
+    let from = -1;
+    let to = 0;
+    for (; draining.missing > 0n; to++) {
+      const part = parts[to];
+      if (part === undefined) break;
+      const rest = part.#isOut(at, at) ? part : part.#drain(draining);
+      if (rest !== part && from < 0) from = to;
+      if (from >= 0 && rest.size > 0) left.push(rest);
+    }
+    return from < 0 ? this : this.#leftParts(parts, from, to, left, asked - draining.missing);
+  }
+
+  /** This branch with `left` instead of its parts from `from` to before `to`. */
+  #leftParts(
+    parts: readonly LotList[],
+    from: number,
+    to: number,
+    left: readonly LotList[],
+    taken: bigint,
+  ): LotList {
+    const gone = parts.slice(from, to);
+    const size = this.size - sizeOf(gone) + sizeOf(left);
+    // Bounds that have become too wide do no harm, but for the soonest expiry, which decides whether lots are looked at.
+    const soonest = this.#span?.soonestExpiry;
+    const keepsSpan =
+      gone.every((part) => part.#span !== undefined && part.#span.soonestExpiry !== soonest) ||
+      left.some((part) => part.#span?.soonestExpiry === soonest);
+    const span = keepsSpan ? this.#span : undefined;
+    const next = parts.slice(0, from);
+    for (const part of left) LotList.#push(next, part);
+    const following = parts[to];
+    if (following !== undefined) LotList.#push(next, following);
+    return new LotList(NO_LOTS, next.concat(parts.slice(to + 1)), size, this.total - taken, span);
+  }
+
+  /** Adds a part, as one with the last where both are small. */
+  static #push(parts: LotList[], part: LotList): void {
+    const last = parts.at(-1);
+    if (last === undefined || last.#width + part.#width > MERGE_WIDTH) parts.push(part);
+    else if (last.#parts === undefined || part.#parts === undefined)
+      parts[parts.length - 1] = LotList.#leaf(last.#lots.concat(part.#lots));
+    else parts[parts.length - 1] = LotList.#branch(last.#parts.concat(part.#parts));
+  }
+
+  #without(version: number, lotIndex: number, amount: bigint): LotList | undefined {
+    const parts = this.#parts;
+    if (parts === undefined) {
+      const lots = this.#lots;
+      const place = lots.findIndex(
+        ({ grant }) => grant.version === version && grant.lotIndex === lotIndex,
+      );
+      const lot = lots[place];
+      return lot === undefined ? undefined : this.#withLess(lots, place, lot, amount);
+    }
+    for (let place = 0; place < parts.length; place++) {
+      const part = parts[place];
+      // The first lots are drained first: most are found without measuring anything.
+      if (part === undefined || (place > 0 && !part.#mayHold(version))) continue;
+      const rest = part.#without(version, lotIndex, amount);
+      if (rest === undefined) continue;
+      return this.#leftParts(parts, place, place + 1, rest.size > 0 ? [rest] : [], amount);
+    }
+    return undefined;
+  }
+
+  #withLess(lots: readonly Lot[], place: number, lot: Lot, amount: bigint): LotList {
+    const { grant, remaining } = lot;
+    if (remaining < amount) {
+      throw new InconsistentStateError(
+        `${nameOf(grant)} has ${remaining} left, ${amount} to be taken`,
+      );
+    }
+    if (remaining === amount) {
+      return this.#leftLots(lots.toSpliced(place, 1), amount, expiryOf(grant));
+    }
+    const left = lots.slice();
+    left[place] = { grant, remaining: remaining - amount };
+    return this.#leftLots(left, amount, Number.POSITIVE_INFINITY);
+  }
+
+  /** As a root: a branch has two parts at least. */
+  #trimmed(): LotList {
+    const parts = this.#parts;
+    if (parts === undefined || parts.length > 1) return this;
+    const [only] = parts;
+    return only === undefined ? LotList.empty : only.#trimmed();
+  }
+
+  #sum(grantedBy: number, at: number): bigint {
+    const parts = this.#parts;
+    if (parts === undefined) return this.#sumOfLots(grantedBy, at);
+    if (this.#isOut(grantedBy, at)) return 0n;
+    const { soonestExpiry, latestGrant } = this.#measured();
+    if (soonestExpiry > at && latestGrant <= grantedBy) return this.total;
+    let sum = 0n;
+    for (const part of parts) if (!part.#isOut(grantedBy, at)) sum += part.#sum(grantedBy, at);
+    return sum;
+  }
+
+  #sumOfLots(grantedBy: number, at: number): bigint {
+    const lots = this.#lots;
+    let count = 0;
+    for (const { grant } of lots) if (isDrainable(grant, grantedBy, at)) count++;
+    if (count === lots.length) return this.total;
+    if (count === 0) return 0n;
+    let sum = 0n;
+    for (const lot of lots) if (isDrainable(lot.grant, grantedBy, at)) sum += lot.remaining;
+    return sum;
+  }
+
+  /** Whether no lot below can count; false where that is not known. */
+  #isOut(grantedBy: number, at: number): boolean {
+    const { latestExpiry, earliestGrant } = this.#measured();
+    return latestExpiry <= at || earliestGrant > grantedBy;
+  }
+
+  #mayHold(version: number): boolean {
+    const { lowestVersion, highestVersion } = this.#measured();
+    return version >= lowestVersion && version <= highestVersion;
+  }
+
+  #measured(): LotSpan {
+    this.#span ??=
+      this.#parts === undefined
+        ? spanOf(this.#lots)
+        : joinSpans(this.#parts.map((part) => part.#measured()));
+    return this.#span;
+  }
+}
+
+const NO_LOTS: readonly Lot[] = [];
+
+function* lotsOf(parts: readonly LotList[]): Generator<Lot, undefined> {
+  for (const part of parts) yield* part;
+}
+
+/** Where the first value stands that comes after; how many values there are if none does. */
+function firstAfter<Value>(
+  values: readonly Value[],
+  comesAfter: (value: Value) => boolean,
+): number {
+  let low = 0;
+  let high = values.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const value = values[middle];
+    if (value !== undefined && comesAfter(value)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+function sizeOf(parts: readonly LotList[]): number {
+  let size = 0;
+  for (const part of parts) size += part.size;
+  return size;
+}
