@@ -256,3 +256,43 @@ export class CommandTimeoutError extends AnnalError {
     this.timeoutMs = timeoutMs;
   }
 }
+
+/** A ledger's snapshot cannot be read. Snapshots only save time: the journal holds everything. */
+export class CorruptSnapshotError extends AnnalError {
+  readonly code = "corrupt_snapshot";
+  readonly ledger: string;
+  /** NATS KV bucket of the snapshots. */
+  readonly bucket: string;
+  /** Key of the entry in the bucket. */
+  readonly key: string;
+
+  constructor(
+    place: { readonly ledger: string; readonly bucket: string; readonly key: string },
+    reason: string,
+    options?: { readonly cause?: unknown },
+  ) {
+    const { ledger, bucket, key } = place;
+    super(
+      `the snapshot of ledger "${ledger}" cannot be read: "${key}" in KV bucket ${bucket}: ${reason}`,
+      options,
+    );
+    this.ledger = ledger;
+    this.bucket = bucket;
+    this.key = key;
+  }
+}
+
+/** A ledger's snapshot was written by a newer release; this one neither reads nor replaces it. */
+export class SnapshotFormatError extends AnnalError {
+  readonly code = "snapshot_format";
+  readonly ledger: string;
+  readonly format: number;
+
+  constructor(ledger: string, format: number, supported: number) {
+    super(
+      `the snapshot of ledger "${ledger}" has format ${format}, this version reads up to ${supported}: it was written by a newer release`,
+    );
+    this.ledger = ledger;
+    this.format = format;
+  }
+}

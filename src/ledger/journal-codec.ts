@@ -99,7 +99,8 @@ function eventOf(entry: JournalEntry): [type: string, data: unknown[]] {
 function packPosting(posting: PostingEntry): unknown[] {
   const { source, destination, asset, amount, asked, drained, borrowed, made, repaid } = posting;
   const packed: unknown[] = [source, destination, asset, packAmount(amount)];
-  if (drained === undefined && made === undefined && asked === amount) return packed;
+  const isPlain = drained === undefined && made === undefined && borrowed === 0n;
+  if (isPlain && asked === amount) return packed;
   packed.push(drained === undefined ? null : drained.flatMap(packDrained), packAmount(borrowed));
   packed.push(made === undefined ? null : made.flatMap(packMade), packAmount(repaid));
   if (asked !== amount) packed.push(packAmount(asked));

@@ -8,14 +8,18 @@ export interface Draining {
   prefer: ((grant: Grant) => boolean) | undefined;
   readonly taken: TakenPortion[];
   missing: bigint;
-  /** The soonest expiry of the lots that were drained wholly; Infinity while there is none. */
+  /** The soonest expiry of the lots of a leaf that were drained wholly; Infinity while there is none. */
   soonestGone: number;
+  /** The latest one; -Infinity while there is none. */
+  latestGone: number;
 }
 
 /** Drains lots in their order and returns those that stay, the last of them with less; undefined if none was drained. */
 export function drainLots(lots: readonly Lot[], draining: Draining): readonly Lot[] | undefined {
   const { at, prefer, taken } = draining;
   let { missing } = draining;
+  let soonestGone = Number.POSITIVE_INFINITY;
+  let latestGone = Number.NEGATIVE_INFINITY;
   // What stays of the lots before `index`; undefined while all of them do.
   let kept: Lot[] | undefined;
   let index = 0;
@@ -35,10 +39,14 @@ export function drainLots(lots: readonly Lot[], draining: Draining): readonly Lo
     } else {
       taken.push({ grant, amount: remaining });
       missing -= remaining;
-      draining.soonestGone = Math.min(draining.soonestGone, expiryOf(grant));
+      const expiry = expiryOf(grant);
+      if (expiry < soonestGone) soonestGone = expiry;
+      if (expiry > latestGone) latestGone = expiry;
     }
   }
   if (kept === undefined) return undefined;
   draining.missing = missing;
+  draining.soonestGone = soonestGone;
+  draining.latestGone = latestGone;
   return index < lots.length ? kept.concat(lots.slice(index)) : kept;
 }

@@ -1,7 +1,7 @@
 import { InconsistentStateError } from "./errors.ts";
 import { expiryOf, type Grant, isDrainable, type Lot, nameOf, type TakenPortion } from "./lot.ts";
 import { type Draining, drainLots } from "./lot-draining.ts";
-import { joinSpans, type LotSpan, spanOf, widen } from "./lot-span.ts";
+import { hasWithin, joinSpans, type LotSpan, spanOf, widen } from "./lot-span.ts";
 
 export type { Grant, Lot, TakenPortion } from "./lot.ts";
 
@@ -101,6 +101,7 @@ export class LotList {
       taken,
       missing: amount,
       soonestGone: Number.POSITIVE_INFINITY,
+      latestGone: Number.NEGATIVE_INFINITY,
     };
     let list = this.#drain(draining);
     if (prefer !== undefined && draining.missing > 0n) {
@@ -206,18 +207,18 @@ export class LotList {
   #drain(draining: Draining): LotList {
     if (this.#parts !== undefined) return this.#drainParts(this.#parts, draining);
     const asked = draining.missing;
-    draining.soonestGone = Number.POSITIVE_INFINITY;
     const left = drainLots(this.#lots, draining);
     if (left === undefined) return this;
-    return this.#leftLots(left, asked - draining.missing, draining.soonestGone);
+    const { missing, soonestGone, latestGone } = draining;
+    return this.#leftLots(left, asked - missing, soonestGone, latestGone);
   }
 
-  /** This leaf with `lots` instead of its own; `gone` is the soonest expiry of those that left. */
-  #leftLots(lots: readonly Lot[], taken: bigint, gone: number): LotList {
+  /** This leaf with `lots` instead of its own, after the expiries of those that left. */
+  #leftLots(lots: readonly Lot[], taken: bigint, soonest: number, latest: number): LotList {
     if (lots.length === 0) return LotList.empty;
     const total = lots.length === 1 ? lots[0]?.remaining : undefined;
-    const span =
-      this.#span !== undefined && gone > this.#span.soonestExpiry ? this.#span : undefined;
+    const keepsSpan = this.#span !== undefined && hasWithin(this.#span, soonest, latest);
+    const span = keepsSpan ? this.#span : undefined;
     return new LotList(lots, undefined, lots.length, total ?? this.total - taken, span);
   }
 
@@ -249,6 +250,7 @@ export class LotList {
     // Bounds that have become too wide do no harm, but for the soonest expiry, which decides whether lots are looked at.
     const soonest = this.#span?.soonestExpiry;
     const keepsSpan =
+      soonest === Number.POSITIVE_INFINITY ||
       gone.every((part) => part.#span !== undefined && part.#span.soonestExpiry !== soonest) ||
       left.some((part) => part.#span?.soonestExpiry === soonest);
     const span = keepsSpan ? this.#span : undefined;
@@ -297,11 +299,12 @@ export class LotList {
       );
     }
     if (remaining === amount) {
-      return this.#leftLots(lots.toSpliced(place, 1), amount, expiryOf(grant));
+      const expiry = expiryOf(grant);
+      return this.#leftLots(lots.toSpliced(place, 1), amount, expiry, expiry);
     }
     const left = lots.slice();
     left[place] = { grant, remaining: remaining - amount };
-    return this.#leftLots(left, amount, Number.POSITIVE_INFINITY);
+    return this.#leftLots(left, amount, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY);
   }
 
   /** As a root: a branch has two parts at least. */
@@ -336,6 +339,8 @@ export class LotList {
 
   /** Whether no lot below can count; false where that is not known. */
   #isOut(grantedBy: number, at: number): boolean {
+    const first = this.#grantAt(0);
+    if (first !== undefined && isDrainable(first, grantedBy, at)) return false;
     const { latestExpiry, earliestGrant } = this.#measured();
     return latestExpiry <= at || earliestGrant > grantedBy;
   }

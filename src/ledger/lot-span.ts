@@ -1,6 +1,6 @@
 import { expiryOf, type Grant, type Lot } from "./lot.ts";
 
-/** Between which bounds the lots of a group lie; a group that has lost lots may lie within narrower ones. */
+/** Between which bounds the lots of a group lie; one that has lost lots may lie within narrower ones. */
 export interface LotSpan {
   /** In ms; Infinity where no lot expires. */
   readonly soonestExpiry: number;
@@ -14,15 +14,6 @@ export interface LotSpan {
 }
 
 const INFINITE: number = Number.POSITIVE_INFINITY;
-
-const NOTHING: LotSpan = Object.freeze({
-  soonestExpiry: INFINITE,
-  latestExpiry: -INFINITE,
-  earliestGrant: INFINITE,
-  latestGrant: -INFINITE,
-  lowestVersion: INFINITE,
-  highestVersion: -INFINITE,
-});
 
 /** The bounds of some lots. */
 export function spanOf(lots: readonly Lot[]): LotSpan {
@@ -53,7 +44,34 @@ export function spanOf(lots: readonly Lot[]): LotSpan {
 
 /** The bounds of several groups together. */
 export function joinSpans(spans: readonly LotSpan[]): LotSpan {
-  return spans.reduce(join, NOTHING);
+  let soonestExpiry = INFINITE;
+  let latestExpiry = -INFINITE;
+  let earliestGrant = INFINITE;
+  let latestGrant = -INFINITE;
+  let lowestVersion = INFINITE;
+  let highestVersion = -INFINITE;
+  for (const span of spans) {
+    if (span.soonestExpiry < soonestExpiry) soonestExpiry = span.soonestExpiry;
+    if (span.latestExpiry > latestExpiry) latestExpiry = span.latestExpiry;
+    if (span.earliestGrant < earliestGrant) earliestGrant = span.earliestGrant;
+    if (span.latestGrant > latestGrant) latestGrant = span.latestGrant;
+    if (span.lowestVersion < lowestVersion) lowestVersion = span.lowestVersion;
+    if (span.highestVersion > highestVersion) highestVersion = span.highestVersion;
+  }
+  return {
+    soonestExpiry,
+    latestExpiry,
+    earliestGrant,
+    latestGrant,
+    lowestVersion,
+    highestVersion,
+  };
+}
+
+/** Whether the expiries of lots leave both bounds to other lots, so that the span holds without them too. */
+export function hasWithin(span: LotSpan, soonest: number, latest: number): boolean {
+  if (span.soonestExpiry === INFINITE) return true;
+  return soonest > span.soonestExpiry && latest < span.latestExpiry;
 }
 
 /** The bounds once a lot was added; undefined stays unknown. */
@@ -61,23 +79,12 @@ export function widen(span: LotSpan | undefined, grant: Grant): LotSpan | undefi
   if (span === undefined) return undefined;
   const { grantedAt, version } = grant;
   const expiry = expiryOf(grant);
-  return join(span, {
-    soonestExpiry: expiry,
-    latestExpiry: expiry,
-    earliestGrant: grantedAt,
-    latestGrant: grantedAt,
-    lowestVersion: version,
-    highestVersion: version,
-  });
-}
-
-function join(left: LotSpan, right: LotSpan): LotSpan {
   return {
-    soonestExpiry: Math.min(left.soonestExpiry, right.soonestExpiry),
-    latestExpiry: Math.max(left.latestExpiry, right.latestExpiry),
-    earliestGrant: Math.min(left.earliestGrant, right.earliestGrant),
-    latestGrant: Math.max(left.latestGrant, right.latestGrant),
-    lowestVersion: Math.min(left.lowestVersion, right.lowestVersion),
-    highestVersion: Math.max(left.highestVersion, right.highestVersion),
+    soonestExpiry: Math.min(span.soonestExpiry, expiry),
+    latestExpiry: Math.max(span.latestExpiry, expiry),
+    earliestGrant: Math.min(span.earliestGrant, grantedAt),
+    latestGrant: Math.max(span.latestGrant, grantedAt),
+    lowestVersion: Math.min(span.lowestVersion, version),
+    highestVersion: Math.max(span.highestVersion, version),
   };
 }

@@ -6,6 +6,7 @@ export const WORLD = "world";
 
 const MAX_ACCOUNT_LENGTH = 255;
 const MAX_REFERENCE_LENGTH = 255;
+const AMOUNT_LIMIT = 1n << 127n;
 const nameRule = /^[0-9A-Za-z_-]{1,63}$/;
 const assetRule = /^[A-Z][A-Z0-9]{0,16}(?:\/\d{1,2})?$/;
 const accountRule = /^[A-Za-z0-9_.-]+(?::[A-Za-z0-9_.-]+)*$/;
@@ -36,10 +37,10 @@ export function checkAccount(argument: string, account: unknown): string {
   throw new InvalidArgumentError(argument, expected, account);
 }
 
-/** @throws {InvalidArgumentError} naming `argument`, where it is no positive bigint */
+/** @throws {InvalidArgumentError} naming `argument`, where it is no positive bigint below 2^127 */
 export function checkAmount(argument: string, amount: unknown): bigint {
-  if (typeof amount === "bigint" && amount > 0n) return amount;
-  throw new InvalidArgumentError(argument, "a positive bigint in minor units", amount);
+  if (typeof amount === "bigint" && amount > 0n && amount < AMOUNT_LIMIT) return amount;
+  throw new InvalidArgumentError(argument, "a positive bigint below 2^127, in minor units", amount);
 }
 
 /** A reference or an idempotency key. @throws {InvalidArgumentError} naming `argument` */

@@ -1,0 +1,214 @@
+import { contentOf } from "./content.ts";
+import { decideEntry } from "./decide-entry.ts";
+import type { DecideContext } from "./decide-postings.ts";
+import {
+  BatchRefusedError,
+  DuplicateReferenceError,
+  IdempotencyConflictError,
+  InconsistentStateError,
+  PreconditionFailedError,
+} from "./errors.ts";
+import type { EntryReference, JournalEntry } from "./journal-entry.ts";
+import { type FoundEntry, LookupNeeded, type Lookups, lookUp } from "./lookups.ts";
+import type { AskedBatch, AskedSingle } from "./prepare.ts";
+import { idOf, type LedgerState } from "./state.ts";
+
+/** What a command comes to, once it is acknowledged. */
+export interface Decided {
+  readonly entry: JournalEntry;
+  /** Number of the entry; of a dry run, the one that it would have had. */
+  readonly version: number;
+  readonly dryRun: boolean;
+  readonly replayed: boolean;
+  /** The first result, where this repeats one that was not acknowledged when this was decided. */
+  readonly first: Decided | undefined;
+  /** Where the entry stands, once that is acknowledged; never for a dry run. */
+  place: EntryReference | undefined;
+}
+
+/** What one of an atomic batch comes to. */
+export type DecidedItem = Decided | { readonly error: unknown };
+
+/** A command that waits for its acknowledgement, by its key or its reference. */
+interface Pending {
+  readonly decided: Decided;
+  readonly content: number;
+}
+
+/**
+ * Decides commands on the state in memory, one after the other: what is decided is in the state at once. Errors come
+ * in this order: the idempotency key, the reference, the expected version, what the command refers to, the
+ * expected balances, the accounts, the funds, the size.
+ */
+export class Decider {
+  readonly #state: LedgerState;
+  readonly #maxEntryBytes: number;
+  readonly #keys = new Map<string, Pending>();
+  readonly #references = new Map<string, Pending>();
+
+  constructor(state: LedgerState, maxEntryBytes: number) {
+    this.#state = state;
+    this.#maxEntryBytes = maxEntryBytes;
+  }
+
+  /**
+   * Decides a command, in full or not at all.
+   *
+   * @throws {LookupNeeded} entries of the journal are needed first; what refuses it: nothing has changed
+   */
+  decide(asked: AskedSingle, lookups: Lookups, decidedAt: number): Decided {
+    const state = this.#state;
+    state.begin();
+    try {
+      const decided = this.#decide(asked, lookups, decidedAt);
+      if (decided.dryRun) state.undo();
+      return decided;
+    } catch (error) {
+      state.undo();
+      throw error;
+    }
+  }
+
+  /** Decides all commands of a batch, or none: then the first that is refused says why. */
+  decideAll({ posts, options }: AskedBatch, lookups: Lookups, decidedAt: number): DecidedItem[] {
+    const state = this.#state;
+    state.begin();
+    const decided: Decided[] = [];
+    try {
+      for (const post of posts) decided.push(this.#decide(post, lookups, decidedAt));
+      if (options.dryRun) this.#takeBack(decided);
+      return decided;
+    } catch (error) {
+      this.#takeBack(decided);
+      if (error instanceof LookupNeeded) throw error;
+      const refused = new BatchRefusedError(decided.length, error);
+      return posts.map((_, at) => ({ error: at === decided.length ? error : refused }));
+    }
+  }
+
+  /** Entries were acknowledged: from now on the state knows their keys and references. */
+  forget(entries: readonly JournalEntry[]): void {
+    for (const entry of entries) {
+      if (entry.key !== undefined) this.#keys.delete(entry.key);
+      const reference = referenceOf(entry);
+      if (reference !== undefined) this.#references.delete(reference);
+    }
+  }
+
+  /** Nothing of what was decided is stored. */
+  forgetAll(): void {
+    this.#keys.clear();
+    this.#references.clear();
+  }
+
+  #takeBack(decided: readonly Decided[]): void {
+    this.#state.undo();
+    this.forget(decided.filter(({ replayed }) => !replayed).map(({ entry }) => entry));
+  }
+
+  #decide(asked: AskedSingle, lookups: Lookups, decidedAt: number): Decided {
+    const state = this.#state;
+    const { key, expect, dryRun } = asked.options;
+    const reference = "reference" in asked ? asked.reference : undefined;
+    let content: number | undefined;
+    if (key !== undefined || reference !== undefined) {
+      content = contentOf(asked, state.fingerprints);
+      const first =
+        this.#byKey(key, content, lookups) ?? this.#byReference(reference, content, lookups);
+      if (first !== undefined) return first;
+    }
+    if (expect?.version !== undefined && expect.version !== state.version) {
+      const expected = String(expect.version);
+      throw new PreconditionFailedError("the ledger's version", expected, String(state.version));
+    }
+    const context: DecideContext = {
+      state,
+      lookups,
+      decidedAt,
+      content,
+      maxEntryBytes: this.#maxEntryBytes,
+    };
+    const entry = decideEntry(asked, context);
+    const version = state.version + 1;
+    const decided: Decided = {
+      entry,
+      version,
+      dryRun,
+      replayed: false,
+      first: undefined,
+      place: undefined,
+    };
+    if (dryRun) return decided;
+    state.take(entry);
+    if (content !== undefined) {
+      const pending: Pending = { decided, content };
+      if (key !== undefined) this.#keys.set(key, pending);
+      if (reference !== undefined) this.#references.set(reference, pending);
+    }
+    return decided;
+  }
+
+  #byKey(key: string | undefined, content: number, lookups: Lookups): Decided | undefined {
+    if (key === undefined) return undefined;
+    const pending = this.#keys.get(key);
+    if (pending !== undefined) {
+      if (pending.content === content) return repeated(pending.decided);
+      throw new IdempotencyConflictError(key, undefined);
+    }
+    const { keys, fingerprints } = this.#state;
+    for (const place of keys.find(fingerprints.of(key)) ?? []) {
+      const found = recorded(lookups, idOf(place));
+      if (found.entry.key !== key) continue;
+      if (found.entry.content === content) return first(found);
+      throw new IdempotencyConflictError(key, idOf(place));
+    }
+    return undefined;
+  }
+
+  #byReference(
+    reference: string | undefined,
+    content: number,
+    lookups: Lookups,
+  ): Decided | undefined {
+    if (reference === undefined) return undefined;
+    const pending = this.#references.get(reference);
+    if (pending !== undefined) {
+      if (pending.content === content) return repeated(pending.decided);
+      throw new DuplicateReferenceError(reference, undefined);
+    }
+    const { references, fingerprints } = this.#state;
+    for (const place of references.find(fingerprints.of(reference)) ?? []) {
+      const found = recorded(lookups, idOf(place));
+      if (referenceOf(found.entry) !== reference) continue;
+      if (found.entry.content === content) return first(found);
+      throw new DuplicateReferenceError(reference, idOf(place));
+    }
+    return undefined;
+  }
+}
+
+/** What an entry says of itself that is unique in its ledger. */
+export function referenceOf(entry: JournalEntry): string | undefined {
+  return entry.kind === "posted" || entry.kind === "hold-placed" ? entry.reference : undefined;
+}
+
+function recorded(lookups: Lookups, id: string): FoundEntry {
+  const found = lookUp(lookups, id);
+  if (found !== undefined) return found;
+  throw new InconsistentStateError(`the ledger knows an entry ${id}, and its journal has none`);
+}
+
+function first({ entry, place }: FoundEntry): Decided {
+  return {
+    entry,
+    version: place.version,
+    dryRun: false,
+    replayed: true,
+    first: undefined,
+    place,
+  };
+}
+
+function repeated(decided: Decided): Decided {
+  return { ...decided, replayed: true, first: decided };
+}

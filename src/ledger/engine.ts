@@ -1,0 +1,206 @@
+import { randomBytes } from "node:crypto";
+import { VersionConflictError } from "../errors.ts";
+import { abortable } from "../internal/abort.ts";
+import { uniqueIds } from "../internal/unique-ids.ts";
+import type { EventMap } from "../store/event.ts";
+import type { EventStore } from "../store/event-store.ts";
+import { count } from "../store/options.ts";
+import type { Outcome } from "./command.ts";
+import type { CommandOptions } from "./commands.ts";
+import {
+  type EngineSettings,
+  type LedgerEngineOptions,
+  resolveEngineOptions,
+} from "./engine-options.ts";
+import { CommandTimeoutError, JournalBrokenError } from "./errors.ts";
+import { GroupCommit } from "./group-commit.ts";
+import { Journal } from "./journal.ts";
+import { joinPieces, packEntries } from "./journal-codec.ts";
+import type { OpenedEntry } from "./journal-entry.ts";
+import { applyCommit } from "./journal-state.ts";
+import type { LedgerInfo } from "./ledger-info.ts";
+import type { Asked } from "./prepare.ts";
+import { JOURNAL_START, LedgerState } from "./state.ts";
+import { TrustedClock } from "./trusted-clock.ts";
+
+const REFRESH: Asked = {
+  kind: "refresh",
+  options: { key: undefined, expect: undefined, dryRun: false },
+};
+
+/** What a process has of one ledger: its journal, its state in memory, and the way in which commands are decided. */
+export class LedgerEngine {
+  readonly journal: Journal;
+  readonly settings: EngineSettings;
+  readonly #clock: TrustedClock;
+  readonly #commits: GroupCommit;
+  readonly #unlisten: () => void;
+  readonly #timer: NodeJS.Timeout | undefined;
+  #refreshing: Promise<unknown> | undefined;
+  #closing: Promise<void> | undefined;
+
+  private constructor(parts: EngineParts, state: LedgerState, listen: Listen) {
+    const { journal, settings, clock } = parts;
+    this.journal = journal;
+    this.settings = settings;
+    this.#clock = clock;
+    this.#commits = new GroupCommit(
+      {
+        journal,
+        settings,
+        load: () => load(parts),
+        clock: clock.read,
+        onCommit: () => {},
+      },
+      state,
+    );
+    this.#unlisten = listen(() => this.#commits.distrust());
+    const { refreshMs } = settings;
+    if (refreshMs === 0) return;
+    this.#timer = setInterval(() => this.#look(), refreshMs);
+    this.#timer.unref();
+  }
+
+  /** Loads the ledger's state. */
+  static async start<Events extends EventMap>(
+    store: EventStore<Events>,
+    info: LedgerInfo,
+    options: LedgerEngineOptions = {},
+  ): Promise<LedgerEngine> {
+    const any = store as unknown as EventStore;
+    const settings = resolveEngineOptions(options, store.stream);
+    const clock = new TrustedClock(any, settings.now, settings.maxClockSkewMs);
+    const parts = { journal: new Journal(any, info.name), settings, clock, info };
+    await clock.start();
+    try {
+      const state = await load(parts);
+      return new LedgerEngine(parts, state, parts.journal.onRollback);
+    } catch (error) {
+      clock.stop();
+      throw error;
+    }
+  }
+
+  /** As far as it is acknowledged. */
+  get state(): LedgerState {
+    return this.#commits.state;
+  }
+
+  get conflicts(): number {
+    return this.#commits.conflicts;
+  }
+
+  /** Commands that wait or are on their way. */
+  get pending(): number {
+    return this.#commits.size;
+  }
+
+  /** This process's clock, in milliseconds since 1970. */
+  now(): number {
+    return this.settings.now();
+  }
+
+  submit(
+    asked: Asked,
+    { timeoutMs, signal }: Pick<CommandOptions, "timeoutMs" | "signal">,
+  ): Promise<Outcome> {
+    signal?.throwIfAborted();
+    if (timeoutMs === undefined)
+      return abortable(this.#commits.submit(asked, this.settings.commandTimeoutMs), signal);
+    count("timeoutMs", timeoutMs, 1);
+    return abortable(this.#inTime(this.#commits.submit(asked, timeoutMs), timeoutMs), signal);
+  }
+
+  /** Makes the state as new as the journal is now. */
+  async refresh(signal?: AbortSignal): Promise<void> {
+    await this.submit(REFRESH, { signal });
+  }
+
+  /** Waits only where this process knows of commits that it has not applied. */
+  current(): Promise<unknown> | undefined {
+    if (this.journal.seenVersion <= this.state.point.version || !this.#commits.isIdle)
+      return undefined;
+    this.#refreshing ??= this.refresh().finally(() => {
+      this.#refreshing = undefined;
+    });
+    return this.#refreshing;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#clock.stop();
+    this.#unlisten();
+    await this.#commits.close();
+  }
+
+  #look(): void {
+    if (!this.#commits.isIdle) return;
+    // it is tried again after a while, and whoever sends a command is told
+    this.refresh().catch(() => {});
+  }
+
+  async #inTime<T>(outcome: Promise<T>, timeoutMs: number): Promise<T> {
+    const late = new AbortController();
+    const error = new CommandTimeoutError(this.journal.ledger, timeoutMs);
+    const timer = setTimeout(() => late.abort(error), timeoutMs);
+    try {
+      return await abortable(outcome, late.signal);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+type Listen = (listener: () => void) => () => void;
+
+interface EngineParts {
+  readonly journal: Journal;
+  readonly settings: EngineSettings;
+  readonly clock: TrustedClock;
+  readonly info: LedgerInfo;
+}
+
+/** The state as the journal has it, which is begun where it is empty. */
+async function load({ journal, settings, clock, info }: EngineParts): Promise<LedgerState> {
+  const state = new LedgerState();
+  for await (const commit of journal.readOn(state.point)) applyCommit(state, commit);
+  const { commandTimeoutMs } = settings;
+  if (state.version === 0) await begin(journal, info, clock.read(), commandTimeoutMs);
+  for await (const commit of journal.tail(state.point, commandTimeoutMs))
+    applyCommit(state, commit);
+  if (state.version > 0) return state;
+  throw new JournalBrokenError(journal.ledger, undefined, "nothing stands in it");
+}
+
+/** Writes the first entry of a journal, unless another process is faster. */
+async function begin(
+  journal: Journal,
+  { settings }: LedgerInfo,
+  decidedAt: number,
+  timeoutMs: number,
+): Promise<void> {
+  const { drainPolicy, accounts, idempotencyKeys } = settings;
+  const random = randomBytes(8);
+  const entry: OpenedEntry = {
+    kind: "opened",
+    decidedAt,
+    key: undefined,
+    content: undefined,
+    drainPolicy,
+    lots: accounts.lots,
+    overdraft: accounts.overdraft === "unlimited" ? undefined : accounts.overdraft,
+    idempotencyKeys,
+    seeds: [random.readUInt32BE(0), random.readUInt32BE(4)],
+  };
+  const body = joinPieces([packEntries([entry])], 1);
+  try {
+    await journal.append(body, 1, uniqueIds()(), JOURNAL_START, timeoutMs);
+  } catch (error) {
+    if (!(error instanceof VersionConflictError)) throw error;
+  }
+}

@@ -1,0 +1,386 @@
+import { setImmediate as turn } from "node:timers/promises";
+import {
+  AppendOutcomeUnknownError,
+  ClosedError,
+  OverloadedError,
+  StreamRolledBackError,
+  VersionConflictError,
+} from "../errors.ts";
+import { type Backoff, backoffMs, sleep } from "../internal/backoff.ts";
+import { isPassing } from "../nats/passing.ts";
+import { type Deferred, deferred } from "../internal/deferred.ts";
+import { uniqueIds } from "../internal/unique-ids.ts";
+import { Command, type Outcome } from "./command.ts";
+import { Decider } from "./decider.ts";
+import type { EngineSettings } from "./engine-options.ts";
+import { applyCommit } from "./journal-state.ts";
+import { Group } from "./group.ts";
+import type { Journal } from "./journal.ts";
+import { LookupNeeded } from "./lookups.ts";
+import { neededBy } from "./needed.ts";
+import { type Asked, preparePlace } from "./prepare.ts";
+import { Rivals } from "./rivals.ts";
+import type { JournalPoint, LedgerState } from "./state.ts";
+
+/** What a group commit works with. */
+export interface GroupCommitParts {
+  readonly journal: Journal;
+  readonly settings: EngineSettings;
+  /** The state as the journal has it now, made anew. */
+  readonly load: () => Promise<LedgerState>;
+  /** The clock, in milliseconds since 1970, if it may be trusted. @throws {ClockSkewError} */
+  readonly clock: () => number;
+  /** Told after each acknowledged commit, own or not. */
+  readonly onCommit: (state: LedgerState) => void;
+}
+
+/** A group that was sent, and what became of it. */
+interface Flight {
+  readonly group: Group;
+  readonly sentAt: number;
+  landed: { readonly point: JournalPoint } | { readonly error: unknown } | undefined;
+}
+
+const BEHIND: Backoff = { firstMs: 20, maxMs: 1_000 };
+/** Commands whose lookups are fetched at once. */
+const LOOKED_AHEAD = 256;
+/** Decided commands that the queue may hold on to. */
+const TRIMMED_AT = 1_024;
+/** Room in a message for headers, the history index and the list around the events. */
+const COMMIT_OVERHEAD_BYTES = 8_192;
+
+/**
+ * Decides the commands of a process on one ledger in the order of their arrival, and appends what they make in groups:
+ * one commit, one round trip for many. While one group is on its way, the next is decided on top of it. Nothing
+ * of a group is told before it is acknowledged; when another process was faster, all that is not acknowledged is
+ * taken back, what was missed is applied, and the same commands are decided again.
+ */
+export class GroupCommit {
+  readonly #parts: GroupCommitParts;
+  readonly #nextId = uniqueIds();
+  readonly #rivals = new Rivals();
+  /** Half of what a commit may have: what is decided fits behind what was decided. */
+  readonly #maxEntryBytes: number;
+  #state: LedgerState;
+  #decider: Decider;
+  #queue: Command[] = [];
+  /** First command of the queue that is not decided. */
+  #at = 0;
+  #open = new Group();
+  #flight: Flight | undefined;
+  #wake: Deferred<void> = deferred();
+  #running: Promise<void> | undefined;
+  #doubt: AppendOutcomeUnknownError | undefined;
+  #mustReload = false;
+  /** Whether the journal holds more than the state. */
+  #isBehind = false;
+  #failure: unknown;
+  #closed = false;
+
+  constructor(parts: GroupCommitParts, state: LedgerState) {
+    const { journal, settings } = parts;
+    this.#parts = parts;
+    this.#state = state;
+    const room = journal.maxCommitBytes - COMMIT_OVERHEAD_BYTES;
+    this.#maxEntryBytes = Math.max(1, Math.min(settings.maxGroupBytes, room) >> 1);
+    this.#decider = new Decider(state, this.#maxEntryBytes);
+  }
+
+  get state(): LedgerState {
+    return this.#state;
+  }
+
+  /** Commands that wait or are on their way. */
+  get size(): number {
+    const inFlight = this.#flight?.group.commands.length ?? 0;
+    return this.#queue.length - this.#at + this.#open.commands.length + inFlight;
+  }
+
+  /** Whether nothing is on its way. */
+  get isIdle(): boolean {
+    return this.#running === undefined;
+  }
+
+  /** Groups that were decided again because another process was faster. */
+  get conflicts(): number {
+    return this.#rivals.conflicts;
+  }
+
+  submit(asked: Asked, timeoutMs: number): Promise<Outcome> {
+    if (this.#closed) throw new ClosedError("the ledger");
+    if (this.#failure !== undefined) throw this.#failure;
+    const { maxQueuedCommands } = this.#parts.settings;
+    if (this.#queue.length - this.#at >= maxQueuedCommands)
+      throw new OverloadedError("maxQueuedCommands", maxQueuedCommands);
+    return new Promise((resolve, reject) => {
+      const deadline = performance.now() + timeoutMs;
+      this.#queue.push(new Command(asked, deadline, resolve, reject));
+      if (this.#running === undefined) this.#start();
+      else this.#wake.resolve();
+    });
+  }
+
+  /** The stream is another one than it was: what is known of the journal is loaded anew. */
+  distrust(): void {
+    this.#mustReload = true;
+  }
+
+  /** Ends when all that was submitted is decided and acknowledged. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#running;
+  }
+
+  #start(): void {
+    this.#running = this.#run()
+      .catch((error: unknown) => this.#fail(error))
+      .finally(() => {
+        this.#running = undefined;
+        if (this.#at < this.#queue.length) this.#start();
+      });
+  }
+
+  async #run(): Promise<void> {
+    // commands that are sent in the same turn go together
+    await Promise.resolve();
+    for (;;) {
+      if (this.#flight === undefined) {
+        await this.#catchUp();
+        await this.#decideQueued();
+        if (this.#open.commands.length === 0) return;
+        const { pauseMs } = this.#rivals;
+        if (pauseMs > 0) await sleep(pauseMs);
+        this.#launch(this.#state.point);
+      } else if (this.#flight.landed === undefined) {
+        this.#wake = deferred();
+        await this.#wake.promise;
+        // others that were woken by the same answer send their commands now
+        await turn();
+        if (this.#flight.landed === undefined) await this.#decideQueued();
+      } else {
+        this.#land(this.#flight);
+      }
+    }
+  }
+
+  /** Decides what waits, as far as it fits into the open group. */
+  async #decideQueued(): Promise<void> {
+    const { settings, journal } = this.#parts;
+    while (this.#at < this.#queue.length && this.#hasRoom()) {
+      const command = this.#queue[this.#at];
+      if (command === undefined) break;
+      if (command.deadline < performance.now()) {
+        command.expire(journal.ledger, settings.commandTimeoutMs);
+      } else {
+        const needed = this.#decide(command);
+        if (needed !== undefined) {
+          await this.#lookAhead(needed.id);
+          continue;
+        }
+        this.#open.add(command);
+      }
+      this.#at++;
+    }
+    this.#open.pack(this.#state.openEntries);
+    if (this.#at < Math.min(this.#queue.length, TRIMMED_AT)) return;
+    this.#queue = this.#queue.slice(this.#at);
+    this.#at = 0;
+  }
+
+  #hasRoom(): boolean {
+    const { commands, bytes } = this.#open;
+    // one more entry may have as many bytes again
+    return commands.length < this.#parts.settings.maxGroupCommands && bytes < this.#maxEntryBytes;
+  }
+
+  /** @returns what must be read of the journal first */
+  #decide(command: Command): LookupNeeded | undefined {
+    const { asked, lookups } = command;
+    try {
+      if (asked.kind === "refresh") {
+        command.verdict = { kind: "decided", outcome: undefined };
+      } else {
+        const decidedAt = Math.max(this.#parts.clock(), this.#state.decidedAt);
+        const outcome =
+          asked.kind === "batch"
+            ? this.#decider.decideAll(asked, lookups, decidedAt)
+            : this.#decider.decide(asked, lookups, decidedAt);
+        command.verdict = { kind: "decided", outcome };
+        this.#open.weigh(command);
+      }
+    } catch (error) {
+      if (error instanceof LookupNeeded) return error;
+      command.verdict = { kind: "refused", error };
+    }
+    return undefined;
+  }
+
+  /** Reads what the commands need that come next, all at once. */
+  async #lookAhead(first: string): Promise<void> {
+    const { journal, settings } = this.#parts;
+    const next = this.#queue.slice(this.#at, this.#at + LOOKED_AHEAD);
+    const wanted = new Map<string, Command[]>([[first, next.slice(0, 1)]]);
+    for (const command of next) {
+      for (const id of neededBy(command.asked, this.#state)) {
+        if (command.lookups.has(id) || (id === first && command === next[0])) continue;
+        const others = wanted.get(id);
+        if (others === undefined) wanted.set(id, [command]);
+        else others.push(command);
+      }
+    }
+    await Promise.all(
+      Array.from(wanted, async ([id, commands]) => {
+        const entry = await journal.entryAt(preparePlace("id", id), settings.commandTimeoutMs);
+        for (const command of commands) command.found(id, entry);
+      }),
+    );
+  }
+
+  /** Sends the open group; a group without entries asks whether what it was decided on is current. */
+  #launch(behind: JournalPoint): void {
+    const { journal, settings } = this.#parts;
+    const group = this.#open;
+    this.#open = new Group();
+    group.pending = this.#state.close();
+    const flight: Flight = { group, sentAt: performance.now(), landed: undefined };
+    this.#flight = flight;
+    const { commandTimeoutMs: timeoutMs } = settings;
+    const answer =
+      group.entries === 0
+        ? journal.assertCurrent(behind, timeoutMs)
+        : journal.append(group.body(), group.entries, this.#nextId(), behind, timeoutMs);
+    answer
+      .then(
+        (point) => {
+          flight.landed = { point };
+        },
+        (error: unknown) => {
+          flight.landed = { error };
+        },
+      )
+      .finally(() => this.#wake.resolve());
+  }
+
+  /** A group was answered: the next one is sent, then its commands are told. */
+  #land({ group, sentAt, landed }: Flight): void {
+    this.#flight = undefined;
+    const { pending } = group;
+    if (landed === undefined || pending === undefined) return;
+    if ("error" in landed) {
+      this.#takeBack(group, landed.error);
+      return;
+    }
+    const { point } = landed;
+    this.#rivals.won(performance.now() - sentAt);
+    // the next group goes behind it at once, unless others should have a turn
+    if (this.#open.commands.length > 0 && !this.#rivals.areNear) this.#launch(point);
+    this.#state.confirm(pending, point);
+    this.#decider.forget(pending.entries);
+    group.settle();
+    this.#parts.onCommit(this.#state);
+  }
+
+  /** Takes back what is not acknowledged. What was not stored for good is decided again, unless that cannot help. */
+  #takeBack(group: Group, error: unknown): void {
+    const isConflict = error instanceof VersionConflictError;
+    const isUnknown = error instanceof AppendOutcomeUnknownError;
+    const again: Command[] = [];
+    for (const command of group.commands) {
+      if (isConflict || (isUnknown && !command.hasEntries)) again.push(command);
+      else command.reject(error);
+    }
+    this.#undecide(again, group);
+    if (isConflict) {
+      this.#rivals.lost();
+      this.#isBehind = true;
+    } else if (isUnknown) {
+      this.#doubt = error;
+    } else if (error instanceof StreamRolledBackError) {
+      this.#mustReload = true;
+    }
+  }
+
+  /** Puts commands, and those of the open group behind them, back to the front of the queue. */
+  #undecide(first: readonly Command[], closed: Group | undefined): void {
+    const pending = closed?.pending;
+    this.#state.rollback(pending === undefined ? [] : [pending]);
+    this.#decider.forgetAll();
+    const again = [...first, ...this.#open.commands];
+    for (const command of again) command.forget();
+    this.#queue = [...again, ...this.#queue.slice(this.#at)];
+    this.#at = 0;
+    this.#open = new Group();
+  }
+
+  /** Makes the state what the journal says, as long as somebody waits for it. */
+  async #catchUp(): Promise<void> {
+    for (let attempt = 1; this.#isBehind || this.#mustReload || this.#doubt; attempt++) {
+      try {
+        if (this.#doubt !== undefined) await this.#resolve(this.#doubt);
+        if (this.#mustReload) await this.#reload();
+        else await this.#readOn();
+        this.#isBehind = false;
+      } catch (error) {
+        if (error instanceof StreamRolledBackError) this.#mustReload = true;
+        else if (!isPassing(error) && !(error instanceof AppendOutcomeUnknownError)) throw error;
+        this.#expire(error);
+        if (this.size === 0) return;
+        await sleep(backoffMs(BEHIND, attempt));
+      }
+    }
+  }
+
+  /** Finds out what became of a commit: stored, it is read as another process's. */
+  async #resolve(doubt: AppendOutcomeUnknownError): Promise<void> {
+    const { journal, settings } = this.#parts;
+    try {
+      await journal.store.resolve(doubt, { timeoutMs: settings.commandTimeoutMs });
+    } catch (error) {
+      if (!(error instanceof VersionConflictError)) throw error;
+    }
+    this.#doubt = undefined;
+    this.#isBehind = true;
+  }
+
+  async #reload(): Promise<void> {
+    this.#undecide([], undefined);
+    this.#state = await this.#parts.load();
+    this.#decider = new Decider(this.#state, this.#maxEntryBytes);
+    this.#mustReload = false;
+    this.#doubt = undefined;
+  }
+
+  async #readOn(): Promise<void> {
+    const { journal, settings, onCommit } = this.#parts;
+    if (this.#open.commands.length > 0) this.#undecide([], undefined);
+    for await (const commit of journal.tail(this.#state.point, settings.commandTimeoutMs)) {
+      applyCommit(this.#state, commit);
+      this.#rivals.seen();
+      onCommit(this.#state);
+    }
+  }
+
+  /** Rejects what has waited too long. */
+  #expire(error: unknown): void {
+    const now = performance.now();
+    const waiting = this.#queue.slice(this.#at);
+    this.#at = 0;
+    this.#queue = waiting.filter((command) => command.deadline > now);
+    for (const command of waiting) if (command.deadline <= now) command.reject(error);
+  }
+
+  #fail(error: unknown): void {
+    this.#failure = error;
+    const { group } = this.#flight ?? {};
+    const all = [
+      ...(group?.commands ?? []),
+      ...this.#open.commands,
+      ...this.#queue.slice(this.#at),
+    ];
+    this.#flight = undefined;
+    this.#open = new Group();
+    this.#queue = [];
+    this.#at = 0;
+    for (const command of all) command.reject(error);
+  }
+}

@@ -1,0 +1,315 @@
+import { InvalidArgumentError } from "../errors.ts";
+import type { StoredCommit } from "../store/commit.ts";
+import { count } from "../store/options.ts";
+import type { LedgerEngine } from "./engine.ts";
+import { InconsistentStateError } from "./errors.ts";
+import { decodeEntry } from "./journal-codec.ts";
+import type { Details, EntryReference, PostedEntry } from "./journal-entry.ts";
+import type { FoundEntry } from "./lookups.ts";
+import { checkAccount, checkAsset, checkInstant } from "./names.ts";
+import { type AskedPlace, preparePlace } from "./prepare.ts";
+import { idOf } from "./state.ts";
+import type { LotInfo, Page, Posting, Transaction } from "./transaction.ts";
+
+/** Which lots. */
+export interface LotsOptions {
+  /** Only what is left of them, from memory. @default false */
+  readonly live?: boolean | undefined;
+}
+
+/** When a balance is asked of. */
+export type AsOf =
+  /** Right after a position of the stream; `at` says what had expired, by default the time when that was stored. */
+  | { readonly position: number; readonly at?: Date | undefined }
+  /** Counting what was effective before an instant, whenever it was posted; what had expired by then is left out. */
+  | { readonly effectiveBefore: Date };
+
+/** Which transactions. */
+export interface TransactionsQuery {
+  readonly account?: string | undefined;
+  /** Effective at or after this. */
+  readonly from?: Date | undefined;
+  /** Effective before this. */
+  readonly to?: Date | undefined;
+  /** The cursor of the page before. */
+  readonly after?: string | undefined;
+  /** @default 100, at most 1,000 */
+  readonly limit?: number | undefined;
+}
+
+const DEFAULT_LIMIT = 100;
+const MAX_LIMIT = 1_000;
+/** Commits that are fetched at once. */
+const WINDOW = 32;
+
+/** Answers from the journal, by the places that the state knows of each account. */
+export class History {
+  readonly #engine: LedgerEngine;
+
+  constructor(engine: LedgerEngine) {
+    this.#engine = engine;
+  }
+
+  async transaction(place: AskedPlace): Promise<Transaction | undefined> {
+    await this.#engine.current();
+    const { journal, settings } = this.#engine;
+    const found = await journal.entryAt(place, settings.commandTimeoutMs);
+    return found === undefined ? undefined : await this.#transaction(found);
+  }
+
+  async transactions(query: TransactionsQuery): Promise<Page<Transaction>> {
+    const { account, limit = DEFAULT_LIMIT } = query;
+    if (count("limit", limit, 1) > MAX_LIMIT)
+      throw new InvalidArgumentError("limit", `at most ${MAX_LIMIT}`, limit);
+    const from = query.from === undefined ? -Infinity : checkInstant("from", query.from);
+    const to = query.to === undefined ? Infinity : checkInstant("to", query.to);
+    const after = query.after === undefined ? undefined : preparePlace("after", query.after);
+    if (account !== undefined) checkAccount("account", account);
+    await this.#engine.current();
+    const items: Transaction[] = [];
+    const entries =
+      account === undefined ? this.#all(after, limit) : this.#of(account, after?.position);
+    for await (const found of entries) {
+      const { entry, place } = found;
+      if (entry.kind !== "posted" || entry.at < from || entry.at >= to) continue;
+      if (after !== undefined && !isBehind(place, after)) continue;
+      if (account !== undefined && !speaksOf(entry, account)) continue;
+      if (items.length === limit) return { items, cursor: items.at(-1)?.id };
+      const transaction = await this.#transaction(found);
+      if (transaction !== undefined) items.push(transaction);
+    }
+    return { items, cursor: undefined };
+  }
+
+  async lots(account: string, asset: string, { live }: LotsOptions = {}): Promise<LotInfo[]> {
+    checkAccount("account", account);
+    checkAsset("asset", asset);
+    await this.#engine.current();
+    const lots = new Map<string, LotInfo & { readonly version: number }>();
+    if (live === true) {
+      const { accounts } = this.#engine.state.books;
+      for (const { grant, remaining } of accounts.get(account)?.holding(asset)?.confirmed?.lots ??
+        []) {
+        const { version, lotIndex, commit, grantedAt, expiresAt, reference, amount } = grant;
+        const { position, firstVersion } = commit;
+        const transactionId = idOf({ position, index: version - firstVersion });
+        const of = { transactionId, version, index: lotIndex, amount, remaining };
+        const when = { grantedAt: new Date(grantedAt), expiresAt: dateOf(expiresAt) };
+        const named = { reference: reference === "" ? undefined : reference };
+        lots.set(`${version}.${lotIndex}`, { ...of, ...when, ...named });
+      }
+      return sorted(lots.values());
+    }
+    for await (const { entry, place } of this.#of(account, undefined)) {
+      if (entry.kind !== "posted") continue;
+      for (const posting of entry.postings) {
+        if (posting.asset !== asset) continue;
+        if (posting.destination === account) {
+          for (const { lotIndex, amount, expiresAt } of posting.made ?? []) {
+            const { reference } = entry;
+            const of = { transactionId: idOf(place), version: place.version, reference };
+            const when = { grantedAt: new Date(entry.at), expiresAt: dateOf(expiresAt) };
+            const lot = { ...of, ...when, index: lotIndex, amount, remaining: amount };
+            lots.set(`${place.version}.${lotIndex}`, lot);
+          }
+        }
+        if (posting.source !== account) continue;
+        for (const { version, lotIndex, amount } of posting.drained ?? []) {
+          const lot = lots.get(`${version}.${lotIndex}`);
+          if (lot === undefined) {
+            const what = `entry ${place.version} drains a lot ${version}.${lotIndex} that ${account} never got`;
+            throw new InconsistentStateError(what);
+          }
+          const remaining = lot.remaining - amount;
+          lots.set(`${version}.${lotIndex}`, { ...lot, remaining });
+        }
+      }
+    }
+    return sorted(lots.values());
+  }
+
+  async balanceAsOf(account: string, asset: string, asOf: AsOf): Promise<bigint> {
+    checkAccount("account", account);
+    checkAsset("asset", asset);
+    await this.#engine.current();
+    const { isCounted, at, upTo } = await this.#selection(asOf);
+    let balance = 0n;
+    const expiring = new Map<string, bigint>();
+    for await (const { entry, place } of this.#of(account, undefined)) {
+      if (place.position > upTo) break;
+      if (entry.kind !== "posted" || !isCounted(entry)) continue;
+      for (const posting of entry.postings) {
+        if (posting.asset !== asset) continue;
+        if (posting.destination === account) {
+          balance += posting.amount;
+          for (const { lotIndex, amount, expiresAt } of posting.made ?? [])
+            if (expiresAt !== null && expiresAt <= at)
+              expiring.set(`${place.version}.${lotIndex}`, amount);
+        }
+        if (posting.source !== account) continue;
+        balance -= posting.amount;
+        for (const { version, lotIndex, amount } of posting.drained ?? []) {
+          const left = expiring.get(`${version}.${lotIndex}`);
+          if (left !== undefined) expiring.set(`${version}.${lotIndex}`, left - amount);
+        }
+      }
+    }
+    for (const left of expiring.values()) balance -= left;
+    return balance;
+  }
+
+  async #selection(asOf: AsOf): Promise<{
+    readonly isCounted: (entry: PostedEntry) => boolean;
+    readonly at: number;
+    readonly upTo: number;
+  }> {
+    if ("effectiveBefore" in asOf) {
+      const before = checkInstant("effectiveBefore", asOf.effectiveBefore);
+      const isCounted = (entry: PostedEntry): boolean => entry.at < before;
+      // the last instant that counts
+      return { isCounted, at: before - 1, upTo: Number.POSITIVE_INFINITY };
+    }
+    const position = count("position", asOf.position, 0);
+    const at =
+      asOf.at === undefined
+        ? ((await this.#engine.journal.storedAt(position)) ?? this.#engine.now())
+        : checkInstant("at", asOf.at);
+    return { isCounted: () => true, at, upTo: position };
+  }
+
+  /** The entries of the commits that speak of an account, in order. */
+  async *#of(
+    account: string,
+    from: number | undefined,
+  ): AsyncGenerator<FoundEntry, void, undefined> {
+    const { places } = this.#engine.state.books.accounts.get(account) ?? {};
+    if (places === undefined) return;
+    let window: number[] = [];
+    for (const position of places.positions()) {
+      if (from !== undefined && position < from) continue;
+      window.push(position);
+      if (window.length < WINDOW) continue;
+      yield* this.#at(window);
+      window = [];
+    }
+    yield* this.#at(window);
+  }
+
+  /** The entries of the commits at positions. */
+  async *#at(positions: readonly number[]): AsyncGenerator<FoundEntry, void, undefined> {
+    const { journal, settings } = this.#engine;
+    const { commandTimeoutMs } = settings;
+    const commits = positions.map((position) => journal.commitAt(position, commandTimeoutMs));
+    for (const [at, commit] of (await Promise.all(commits)).entries()) {
+      if (commit === undefined) {
+        const what = `the journal of ledger "${journal.ledger}" has no commit at position ${positions[at]}, which its state knows`;
+        throw new InconsistentStateError(what);
+      }
+      yield* entriesOf(commit);
+    }
+  }
+
+  async *#all(
+    after: AskedPlace | undefined,
+    limit: number,
+  ): AsyncGenerator<FoundEntry, void, undefined> {
+    const { journal, settings } = this.#engine;
+    const { commandTimeoutMs } = settings;
+    let fromVersion = 1;
+    if (after !== undefined) {
+      const found = await journal.entryAt(after, commandTimeoutMs);
+      if (found === undefined) {
+        const expected = "the cursor of a page of this ledger";
+        throw new InvalidArgumentError("after", expected, idOf(after));
+      }
+      fromVersion = found.place.version + 1;
+    }
+    for await (const commit of journal.commitsFrom(fromVersion, limit, commandTimeoutMs))
+      yield* entriesOf(commit);
+  }
+
+  async #transaction({ entry, place }: FoundEntry): Promise<Transaction | undefined> {
+    if (entry.kind !== "posted") return undefined;
+    const { state } = this.#engine;
+    const { reverts, captures, reference } = entry;
+    const by = state.reverted.get(place.version);
+    return {
+      id: idOf(place),
+      ...place,
+      at: new Date(entry.at),
+      decidedAt: new Date(entry.decidedAt),
+      postings: postingsOf(entry),
+      reference,
+      idempotencyKey: entry.key,
+      metadata: await this.#metadata(entry, place),
+      reverts: reverts === undefined ? undefined : idOf(reverts),
+      revertedBy: by === undefined ? undefined : idOf(by),
+      captures: captures === undefined ? undefined : idOf(captures),
+    };
+  }
+
+  /** What was said of a transaction, and since. */
+  async #metadata({ metadata = {} }: PostedEntry, { version }: EntryReference): Promise<Details> {
+    const places = this.#engine.state.annotated.get(version);
+    if (places === undefined) return metadata;
+    const said = { ...metadata };
+    for await (const { entry } of this.#at(places)) {
+      if (entry.kind !== "metadata-changed" || typeof entry.of === "string") continue;
+      if (entry.of.version !== version) continue;
+      Object.assign(said, entry.set);
+      for (const key of entry.deleted) delete said[key];
+    }
+    return said;
+  }
+}
+
+function* entriesOf(commit: StoredCommit): Generator<FoundEntry, void, undefined> {
+  const { sequence: position } = commit.message;
+  for (const [index, event] of commit.payload.events.entries()) {
+    const entry = decodeEntry(event, position);
+    yield { entry, place: { position, index, version: commit.firstVersion + index } };
+  }
+}
+
+function postingsOf({ postings }: PostedEntry): Posting[] {
+  return postings.map((posting) => ({
+    ...posting,
+    drained: posting.drained?.map(({ version, lotIndex, amount, expiresAt }) => ({
+      transactionVersion: version,
+      lotIndex,
+      amount,
+      expiresAt: dateOf(expiresAt),
+    })),
+    made: posting.made?.map((lot) => ({ ...lot, expiresAt: dateOf(lot.expiresAt) })),
+  }));
+}
+
+function speaksOf(entry: PostedEntry, account: string): boolean {
+  return entry.postings.some(
+    ({ source, destination }) => source === account || destination === account,
+  );
+}
+
+function isBehind(place: EntryReference, after: AskedPlace): boolean {
+  return (
+    place.position > after.position ||
+    (place.position === after.position && place.index > after.index)
+  );
+}
+
+/** By (granted at, reference, transaction, number). */
+function sorted(lots: Iterable<LotInfo & { readonly version: number }>): LotInfo[] {
+  return [...lots]
+    .sort((a, b) => {
+      const byTime = a.grantedAt.getTime() - b.grantedAt.getTime();
+      if (byTime !== 0) return byTime;
+      const [one = "", other = ""] = [a.reference, b.reference];
+      if (one !== other) return one < other ? -1 : 1;
+      return a.version - b.version || a.index - b.index;
+    })
+    .map(({ version: _version, ...lot }) => lot);
+}
+
+function dateOf(instant: number | null): Date | null {
+  return instant === null ? null : new Date(instant);
+}

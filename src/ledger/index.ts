@@ -1,0 +1,67 @@
+export { DEFAULT_SETTINGS, DRAIN_POLICIES } from "./account.ts";
+export { CHAIN_HEADER, chainHash } from "./chain.ts";
+export { ledgerChannels } from "./diagnostics.ts";
+export {
+  AccountNotUsableError,
+  AccountOptionsError,
+  AlreadyRevertedError,
+  BatchRefusedError,
+  ClockSkewError,
+  CommandTimeoutError,
+  DuplicateReferenceError,
+  HoldEndedError,
+  HoldExceededError,
+  HoldNotFoundError,
+  IdempotencyConflictError,
+  InconsistentStateError,
+  InsufficientFundsError,
+  JournalBrokenError,
+  LedgerBucketNotFoundError,
+  LedgerExistsError,
+  LedgerNotFoundError,
+  PreconditionFailedError,
+  TransactionNotFoundError,
+  TransactionTooLargeError,
+} from "./errors.ts";
+export { Ledger } from "./ledger.ts";
+export { Ledgers } from "./ledgers.ts";
+export { WORLD } from "./names.ts";
+export type { AccountInfo, AccountOptions, DrainPolicyName, LedgerSettings } from "./account.ts";
+export type {
+  BalanceExpectation,
+  CaptureOptions,
+  CommandOptions,
+  Expectation,
+  FundsOptions,
+  GrantInput,
+  HoldInput,
+  PostingInput,
+  PostManyItem,
+  PostManyOptions,
+  RevertOptions,
+  SpendInput,
+  TransactionDetails,
+  TransactionInput,
+  TransferInput,
+  TransferItem,
+} from "./commands.ts";
+export type { LedgerEngineOptions } from "./engine-options.ts";
+export type { AsOf, LotsOptions, TransactionsQuery } from "./history.ts";
+export type { BucketInfo, LedgerInfo, NewLedgerSettings } from "./ledger-info.ts";
+export type { CreateLedgerOptions, LedgerReader, LedgersOptions } from "./ledgers.ts";
+export type { BalancesQuery, ReadOptions } from "./queries.ts";
+export type {
+  AccountBalance,
+  BalanceDetails,
+  CommandResult,
+  Drained,
+  HoldInfo,
+  LotInfo,
+  Made,
+  Page,
+  Posting,
+  PostOutcome,
+  Transaction,
+  TransactionResult,
+  TrialBalanceRow,
+} from "./transaction.ts";

@@ -1,0 +1,319 @@
+import { InvalidArgumentError } from "../errors.ts";
+import type { AccountInfo, AccountOptions } from "./account.ts";
+import type {
+  CaptureOptions,
+  CommandOptions,
+  FundsOptions,
+  GrantInput,
+  HoldInput,
+  PostManyItem,
+  PostManyOptions,
+  RevertOptions,
+  SpendInput,
+  TransactionInput,
+  TransferInput,
+} from "./commands.ts";
+import type { LedgerEngine } from "./engine.ts";
+import { TransactionTooLargeError } from "./errors.ts";
+import { type AsOf, History, type LotsOptions, type TransactionsQuery } from "./history.ts";
+import type { LedgerInfo } from "./ledger-info.ts";
+import { checkAccount } from "./names.ts";
+import {
+  type AskedBatch,
+  assertObject,
+  prepareGrant,
+  preparePlace,
+  preparePost,
+  prepareSpend,
+  prepareTransfer,
+} from "./prepare.ts";
+import {
+  prepareAccountChange,
+  prepareCapture,
+  prepareHold,
+  prepareMetadataChange,
+  prepareRelease,
+  prepareRevert,
+} from "./prepare-more.ts";
+import { type BalancesQuery, Queries, type ReadOptions } from "./queries.ts";
+import { commandResult, postOutcomes, refused, transactionResult } from "./results.ts";
+import type {
+  AccountBalance,
+  BalanceDetails,
+  CommandResult,
+  HoldInfo,
+  LotInfo,
+  Page,
+  PostOutcome,
+  Transaction,
+  TransactionResult,
+  TrialBalanceRow,
+} from "./transaction.ts";
+
+/** Transactions of one atomic `postMany` at most. */
+const MAX_BATCH = 1_000;
+
+/**
+ * A ledger: accounts, what they hold, and the journal that it all follows from. Safe to use from many processes at
+ * once. Made by `Ledgers.open`.
+ *
+ * @example
+ * const ledger = await ledgers.open("main");
+ * await ledger.grant({ to: "alice", asset: "CREDIT/2", amount: 10_000n, expiresAt: new Date("2027-01-01") });
+ * await ledger.spend({ from: "alice", asset: "CREDIT/2", amount: 2_500n }, { idempotencyKey: "order-7" });
+ * console.log(await ledger.balance("alice", "CREDIT/2")); // 7500n
+ */
+export class Ledger {
+  readonly info: LedgerInfo;
+  readonly #engine: LedgerEngine;
+  readonly #assertUsable: () => void;
+  readonly #queries: Queries;
+  readonly #history: History;
+
+  /** Ledgers make these. */
+  constructor(info: LedgerInfo, engine: LedgerEngine, assertUsable: () => void) {
+    this.info = info;
+    this.#engine = engine;
+    this.#assertUsable = assertUsable;
+    this.#queries = new Queries(engine);
+    this.#history = new History(engine);
+  }
+
+  get name(): string {
+    return this.info.name;
+  }
+
+  /** Number of the last entry of the journal that this process has applied. */
+  get version(): number {
+    return this.#engine.state.point.version;
+  }
+
+  /**
+   * Posts a transaction: all its postings, or none.
+   *
+   * @throws {InvalidArgumentError}; then in this order {@link IdempotencyConflictError},
+   * {@link DuplicateReferenceError}, {@link PreconditionFailedError}, {@link AccountNotUsableError},
+   * {@link InsufficientFundsError}, {@link TransactionTooLargeError}; {@link AppendOutcomeUnknownError},
+   * {@link CommandTimeoutError}: it may be posted; {@link ClockSkewError}, {@link OverloadedError},
+   * {@link JetStreamUnavailableError}, {@link ClosedError}: it is not
+   */
+  async post(input: TransactionInput, options: FundsOptions = {}): Promise<TransactionResult> {
+    this.#assertUsable();
+    const outcome = await this.#engine.submit(preparePost(input, options), options);
+    return transactionResult(outcome);
+  }
+
+  /** Lets new credits in: a posting from `world`, or from an issuer. @throws as {@link post} */
+  grant(input: GrantInput, options?: FundsOptions): Promise<TransactionResult> {
+    return this.#post(() => prepareGrant(input), options);
+  }
+
+  /** Takes credits out. @throws as {@link post} */
+  spend(input: SpendInput, options?: FundsOptions): Promise<TransactionResult> {
+    return this.#post(() => prepareSpend(input), options);
+  }
+
+  /** Hands credits on; what arrives never expires later than what it is made of. @throws as {@link post} */
+  transfer(input: TransferInput, options?: FundsOptions): Promise<TransactionResult> {
+    return this.#post(() => prepareTransfer(input), options);
+  }
+
+  /**
+   * Posts many transactions: each for itself, or all or none in one commit.
+   *
+   * @returns one outcome each, in their order; of an atomic batch that is refused, the first refused one has its own
+   * error and all others {@link BatchRefusedError}
+   * @throws {InvalidArgumentError} of an item: then nothing was posted; what ended the commit of an atomic batch
+   */
+  async postMany(
+    items: readonly PostManyItem[],
+    options: PostManyOptions = {},
+  ): Promise<readonly PostOutcome[]> {
+    this.#assertUsable();
+    if (!Array.isArray(items) || items.length === 0)
+      throw new InvalidArgumentError("items", "a list of at least one transaction", items);
+    const list: readonly PostManyItem[] = items;
+    const { atomic, dryRun } = options;
+    const posts = list.map((item, at) => {
+      try {
+        assertObject("item", item);
+        return preparePost(item, { ...item, dryRun });
+      } catch (error) {
+        throw error instanceof InvalidArgumentError ? error.within(`items[${at}]`) : error;
+      }
+    });
+    if (atomic !== true) {
+      const all = posts.map((post) => this.#engine.submit(post, options));
+      const settled = await Promise.allSettled(all);
+      return settled.map((one) =>
+        one.status === "rejected"
+          ? refused(one.reason)
+          : { status: "posted", result: transactionResult(one.value) },
+      );
+    }
+    const max = Math.min(MAX_BATCH, this.#engine.settings.maxGroupCommands);
+    if (posts.length > max) throw new TransactionTooLargeError(posts.length, max, "transactions");
+    const batch: AskedBatch = {
+      kind: "batch",
+      options: { key: undefined, expect: undefined, dryRun: dryRun === true },
+      posts,
+    };
+    return postOutcomes(await this.#engine.submit(batch, options));
+  }
+
+  /**
+   * Posts the reverse of a transaction: its postings backwards, source and destination swapped. Lots that it had drained
+   * come back with the expiry that they had; what it had made is taken from those lots first.
+   *
+   * @throws {TransactionNotFoundError}, {AlreadyRevertedError}, {InsufficientFundsError} an account other than world
+   * would end below zero, whatever its overdraft, and `force` is not set; else as {@link post}
+   */
+  async revert(transactionId: string, options: RevertOptions = {}): Promise<TransactionResult> {
+    this.#assertUsable();
+    const asked = prepareRevert(transactionId, options);
+    return transactionResult(await this.#engine.submit(asked, options));
+  }
+
+  /** Reserves funds until they are captured or released, or the hold's instant is reached. The result's id is the hold's. */
+  async hold(input: HoldInput, options: CommandOptions = {}): Promise<CommandResult> {
+    this.#assertUsable();
+    return commandResult(await this.#engine.submit(prepareHold(input, options), options));
+  }
+
+  /**
+   * Posts what a hold reserves, or a part of it; the rest is released unless `final` is false.
+   *
+   * @throws {HoldNotFoundError}, {HoldEndedError}, {HoldExceededError}, {InsufficientFundsError} what was held
+   * has expired meanwhile; else as {@link post}
+   */
+  async capture(
+    holdId: string,
+    amount?: bigint,
+    options: CaptureOptions = {},
+  ): Promise<TransactionResult> {
+    this.#assertUsable();
+    const asked = prepareCapture(holdId, amount, options);
+    return transactionResult(await this.#engine.submit(asked, options));
+  }
+
+  /** Ends a hold. @throws {HoldNotFoundError}, {HoldEndedError}; else as {@link post} */
+  async release(holdId: string, options: CommandOptions = {}): Promise<CommandResult> {
+    this.#assertUsable();
+    return commandResult(await this.#engine.submit(prepareRelease(holdId, options), options));
+  }
+
+  /** Opens an account, or changes how it behaves; an account that nobody opened behaves as the ledger's settings say. */
+  async openAccount(
+    account: string,
+    change: AccountOptions = {},
+    options: CommandOptions = {},
+  ): Promise<CommandResult> {
+    this.#assertUsable();
+    const asked = prepareAccountChange(account, change, options);
+    return commandResult(await this.#engine.submit(asked, options));
+  }
+
+  /** Adds to the metadata of an account, or of a transaction or hold by its id; earlier ones stay in the journal. */
+  async setMetadata(
+    of: { readonly account: string } | { readonly transaction: string },
+    metadata: Readonly<Record<string, unknown>>,
+    options: CommandOptions = {},
+  ): Promise<CommandResult> {
+    this.#assertUsable();
+    const asked = prepareMetadataChange(of, metadata, [], options);
+    return commandResult(await this.#engine.submit(asked, options));
+  }
+
+  /** Removes metadata by their keys. */
+  async deleteMetadata(
+    of: { readonly account: string } | { readonly transaction: string },
+    keys: readonly string[],
+    options: CommandOptions = {},
+  ): Promise<CommandResult> {
+    this.#assertUsable();
+    const asked = prepareMetadataChange(of, {}, keys, options);
+    return commandResult(await this.#engine.submit(asked, options));
+  }
+
+  /**
+   * What an account has at an instant: unexpired lots less debt; 0 for an unknown account. From memory. An instant in the
+   * past moves only what counts as expired; for what the balance was then see {@link balanceAsOf}.
+   */
+  async balance(account: string, asset: string, options?: ReadOptions): Promise<bigint> {
+    return this.#queries.balance(account, asset, options);
+  }
+
+  /** What an account can spend at an instant: the balance less what is held, plus its overdraft. */
+  async available(
+    account: string,
+    asset: string,
+    options?: ReadOptions,
+  ): Promise<bigint | "unlimited"> {
+    return this.#queries.available(account, asset, options);
+  }
+
+  /** Unexpired funds of an account by expiry. */
+  async details(account: string, asset: string, options?: ReadOptions): Promise<BalanceDetails> {
+    return this.#queries.details(account, asset, options);
+  }
+
+  /** Balances of accounts, by name. */
+  async balances(query: BalancesQuery): Promise<Page<AccountBalance>> {
+    return this.#queries.balances(query);
+  }
+
+  /** How many {@link balances} lists in all. */
+  async count(query: Omit<BalancesQuery, "after" | "limit">): Promise<number> {
+    return this.#queries.count(query);
+  }
+
+  /** An account as it is; undefined for one that no entry speaks of. */
+  async account(account: string): Promise<AccountInfo | undefined> {
+    return this.#queries.account(checkAccount("account", account));
+  }
+
+  /** Holds of an account that have not ended. */
+  async holds(account: string, options?: ReadOptions): Promise<readonly HoldInfo[]> {
+    return this.#queries.holds(account, options);
+  }
+
+  /** Whether the books balance, by asset. */
+  async trialBalance(options?: ReadOptions): Promise<readonly TrialBalanceRow[]> {
+    return this.#queries.trialBalance(options);
+  }
+
+  /**
+   * All lots that an account ever had of an asset, drained and expired ones too, by (granted at, reference, transaction, index). Read from the journal
+   * by the account's places there; with `live`, only what is left, from memory.
+   */
+  async lots(account: string, asset: string, options?: LotsOptions): Promise<readonly LotInfo[]> {
+    return this.#history.lots(account, asset, options);
+  }
+
+  /**
+   * What the balance of an account was: right after a position of the stream, or counting only what was effective before
+   * an instant. Read from the journal.
+   */
+  async balanceAsOf(account: string, asset: string, asOf: AsOf): Promise<bigint> {
+    return this.#history.balanceAsOf(account, asset, asOf);
+  }
+
+  /** The transaction with an id; undefined where none of this ledger stands there. One read. */
+  async transaction(id: string): Promise<Transaction | undefined> {
+    return this.#history.transaction(preparePlace("id", id));
+  }
+
+  /** Transactions in the order of the journal, of all accounts or of one. */
+  async transactions(query: TransactionsQuery = {}): Promise<Page<Transaction>> {
+    return this.#history.transactions(query);
+  }
+
+  /** Makes this process know all that stands in the journal now. */
+  async refresh(options: Pick<CommandOptions, "signal"> = {}): Promise<void> {
+    await this.#engine.refresh(options.signal);
+  }
+
+  async #post(input: () => TransactionInput, options?: FundsOptions): Promise<TransactionResult> {
+    return this.post(input(), options);
+  }
+}

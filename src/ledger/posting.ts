@@ -1,0 +1,237 @@
+import type { Books } from "./books.ts";
+import type { AccountCell, HoldingCell } from "./cells.ts";
+import type { DrainOrder } from "./drain-order.ts";
+import { AccountNotUsableError, InsufficientFundsError } from "./errors.ts";
+import { Holding } from "./holding.ts";
+import type { DrainedPart, MadeLot, PostedEntry, PostingEntry } from "./journal-entry.ts";
+import type { Grant, LotList } from "./lot-list.ts";
+import { WORLD } from "./names.ts";
+
+/** A posting as it is asked for. */
+export interface AskedPosting {
+  readonly source: string;
+  readonly destination: string;
+  readonly asset: string;
+  readonly amount: bigint;
+  /** In milliseconds since 1970; null for never. */
+  readonly expiresAt: number | null;
+  /** Give back what was drained, with its expiry, instead of making lots that expire as asked: of a revert. */
+  readonly restores?: PostingEntry | undefined;
+}
+
+/** The transaction whose postings are decided. */
+export interface PostingFrame {
+  readonly at: number;
+  readonly decidedAt: number;
+  readonly version: number;
+  readonly reference: string;
+  readonly commit: Grant["commit"];
+  readonly order: DrainOrder;
+  /** Take what is there where there is less. */
+  readonly partial: boolean;
+  /** Of a revert: whether an account may end below zero for it (`"force"`), or may not, whatever its overdraft. */
+  readonly reverting: "force" | "strict" | undefined;
+  /** Prefer lots that this entry made. */
+  readonly prefers: number | undefined;
+  /** Number of the next lot or debit of the transaction. */
+  nextIndex: number;
+}
+
+interface Slice {
+  amount: bigint;
+  readonly expiresAt: number | null;
+}
+
+/** Decides one posting on what the books hold now, and posts it. */
+export function decidePosting(
+  books: Books,
+  asked: AskedPosting,
+  frame: PostingFrame,
+): PostingEntry {
+  const { asset, expiresAt } = asked;
+  const source = books.account(asked.source);
+  const destination = books.account(asked.destination);
+  assertUsable(source);
+  assertUsable(destination);
+  const from = books.holding(source, asset);
+  const amount = movable(source, from, asked.amount, frame);
+  if (amount === 0n) return emptyPosting(asked);
+  const { drained, borrowed, slices } = takeFrom(books, source, from, amount, expiresAt, frame);
+  const offered = asked.restores === undefined ? slices : restored(asked.restores, amount);
+  const to = books.holding(destination, asset);
+  const { made, repaid } = giveTo(books, to, amount, offered, frame);
+  if (drained !== undefined) frame.nextIndex++;
+  return {
+    source: asked.source,
+    destination: asked.destination,
+    asset,
+    amount,
+    asked: asked.amount,
+    drained,
+    borrowed,
+    made,
+    repaid,
+  };
+}
+
+/** Posts what was recorded. */
+export function applyPosting(
+  books: Books,
+  posting: PostingEntry,
+  { at, decidedAt, reference }: PostedEntry,
+  version: number,
+  commit: Grant["commit"],
+  order: DrainOrder,
+): void {
+  const { asset, amount, drained, borrowed, made, repaid } = posting;
+  if (amount === 0n) return;
+  const from = books.holding(books.account(posting.source), asset);
+  const { value } = from;
+  let { lots } = value;
+  for (const part of drained ?? []) lots = lots?.remove(part.version, part.lotIndex, part.amount);
+  const holds = value.holdsAt(decidedAt);
+  books.put(from, new Holding(value.balance - amount, value.debt + borrowed, lots, holds));
+  const to = books.holding(books.account(posting.destination), asset);
+  const frame = { at, version, reference: reference ?? "", commit, order };
+  credit(books, to, amount, made, repaid, frame, decidedAt);
+}
+
+function assertUsable({ name, value }: AccountCell): void {
+  if (value.closed) throw new AccountNotUsableError(name, "closed");
+  if (value.frozen) throw new AccountNotUsableError(name, "frozen");
+}
+
+/** How much of what is asked for can be taken. */
+function movable(
+  account: AccountCell,
+  { asset, value }: HoldingCell,
+  amount: bigint,
+  { at, decidedAt, partial, reverting }: PostingFrame,
+): bigint {
+  const { overdraft, issuer } = account.value;
+  if (account.name === WORLD || reverting === "force") return amount;
+  if ((issuer || overdraft === undefined) && reverting === undefined) return amount;
+  const spendable = value.spendable(at, decidedAt);
+  const available = reverting === "strict" ? spendable : spendable + (overdraft ?? 0n);
+  if (amount <= available) return amount;
+  if (!partial) throw new InsufficientFundsError(account.name, asset, amount, available);
+  return available > 0n ? available : 0n;
+}
+
+interface Took {
+  readonly drained: DrainedPart[] | undefined;
+  readonly borrowed: bigint;
+  readonly slices: Slice[];
+}
+
+function takeFrom(
+  books: Books,
+  account: AccountCell,
+  from: HoldingCell,
+  amount: bigint,
+  expiresAt: number | null,
+  frame: PostingFrame,
+): Took {
+  const { value } = from;
+  const { balance, debt, lots } = value;
+  const holds = value.holdsAt(frame.decidedAt);
+  if (lots === undefined) {
+    books.put(from, new Holding(balance - amount, debt, lots, holds));
+    return { drained: undefined, borrowed: 0n, slices: [{ amount, expiresAt }] };
+  }
+  if (account.value.issuer && frame.reverting === undefined) {
+    books.put(from, new Holding(balance - amount, debt + amount, lots, holds));
+    return { drained: undefined, borrowed: amount, slices: [{ amount, expiresAt }] };
+  }
+  const prefer = preference(frame.prefers);
+  const { list, taken, missing } = lots.take(amount, frame.at, prefer);
+  books.put(from, new Holding(balance - amount, debt + missing, list, holds));
+  const drained: DrainedPart[] = [];
+  const slices: Slice[] = [];
+  for (const { grant, amount: part } of taken) {
+    const { version, lotIndex, expiresAt: ofLot } = grant;
+    drained.push({ version, lotIndex, amount: part, expiresAt: ofLot });
+    addSlice(slices, part, earlier(ofLot, expiresAt));
+  }
+  if (missing > 0n) addSlice(slices, missing, expiresAt);
+  return { drained, borrowed: missing, slices };
+}
+
+function preference(version: number | undefined): ((grant: Grant) => boolean) | undefined {
+  return version === undefined ? undefined : (grant) => grant.version === version;
+}
+
+/** What a transaction drained, to be given back: what had been borrowed comes first, because it repays a debt. */
+function restored({ drained, borrowed, amount: moved }: PostingEntry, amount: bigint): Slice[] {
+  const slices: Slice[] = [];
+  if (drained === undefined) {
+    addSlice(slices, moved, null);
+  } else {
+    if (borrowed > 0n) addSlice(slices, borrowed, null);
+    for (const part of drained) addSlice(slices, part.amount, part.expiresAt);
+  }
+  return amount === moved ? slices : [{ amount, expiresAt: null }];
+}
+
+function giveTo(
+  books: Books,
+  to: HoldingCell,
+  amount: bigint,
+  slices: readonly Slice[],
+  frame: PostingFrame,
+): { readonly made: MadeLot[] | undefined; readonly repaid: bigint } {
+  const { debt, lots } = to.value;
+  if (lots === undefined) {
+    credit(books, to, amount, undefined, 0n, frame, frame.decidedAt);
+    return { made: undefined, repaid: 0n };
+  }
+  let owed = debt;
+  const made: MadeLot[] = [];
+  for (const { amount: offered, expiresAt } of slices) {
+    // what has expired already repays nothing
+    const counts = expiresAt === null || expiresAt > frame.at;
+    const repays = counts ? (owed < offered ? owed : offered) : 0n;
+    owed -= repays;
+    if (repays === offered) continue;
+    made.push({ lotIndex: frame.nextIndex++, amount: offered - repays, expiresAt });
+  }
+  const repaid = debt - owed;
+  credit(books, to, amount, made, repaid, frame, frame.decidedAt);
+  return { made, repaid };
+}
+
+function credit(
+  books: Books,
+  to: HoldingCell,
+  amount: bigint,
+  made: readonly MadeLot[] | undefined,
+  repaid: bigint,
+  grant: Pick<PostingFrame, "at" | "version" | "reference" | "commit" | "order">,
+  decidedAt: number,
+): void {
+  const { value } = to;
+  let lots: LotList | undefined = value.lots;
+  for (const { lotIndex, amount: remaining, expiresAt } of made ?? []) {
+    const { version, reference, commit, order } = grant;
+    const of = { version, lotIndex, grantedAt: grant.at, expiresAt, reference, commit };
+    lots = lots?.insert({ grant: { ...of, amount: remaining }, remaining }, order);
+  }
+  const holds = value.holdsAt(decidedAt);
+  books.put(to, new Holding(value.balance + amount, value.debt - repaid, lots, holds));
+}
+
+function addSlice(slices: Slice[], amount: bigint, expiresAt: number | null): void {
+  const last = slices.at(-1);
+  if (last !== undefined && last.expiresAt === expiresAt) last.amount += amount;
+  else slices.push({ amount, expiresAt });
+}
+
+function earlier(one: number | null, other: number | null): number | null {
+  if (one === null) return other;
+  return other === null || one < other ? one : other;
+}
+
+function emptyPosting({ source, destination, asset, amount: asked }: AskedPosting): PostingEntry {
+  const nothing = { amount: 0n, drained: undefined, borrowed: 0n, made: undefined, repaid: 0n };
+  return { source, destination, asset, asked, ...nothing };
+}

@@ -1,0 +1,128 @@
+import { InvalidArgumentError } from "../errors.ts";
+import type { AccountOptions } from "./account.ts";
+import type { CaptureOptions, CommandOptions, HoldInput, RevertOptions } from "./commands.ts";
+import { checkAccount, checkAmount, checkAsset, checkInstant, WORLD } from "./names.ts";
+import {
+  type AskedAccountChange,
+  type AskedCapture,
+  type AskedHold,
+  type AskedMetadata,
+  type AskedRelease,
+  type AskedRevert,
+  assertObject,
+  prepareDetails,
+  prepareExpiry,
+  prepareMetadata,
+  prepareOptions,
+  preparePlace,
+} from "./prepare.ts";
+
+const MAX_METADATA_KEY_LENGTH = 255;
+
+export function prepareRevert(id: unknown, options: RevertOptions): AskedRevert {
+  const { force, atEffectiveDate, reference, metadata } = options;
+  const { at: _at, ...details } = prepareDetails({ reference, metadata });
+  return {
+    kind: "revert",
+    options: prepareOptions(options),
+    ...details,
+    target: preparePlace("transactionId", id),
+    force: force === true,
+    atEffectiveDate: atEffectiveDate === true,
+  };
+}
+
+export function prepareHold(input: HoldInput, options: CommandOptions): AskedHold {
+  assertObject("hold", input);
+  const { from, to = WORLD, asset, amount, expiresAt } = input;
+  checkAccount("from", from);
+  checkAccount("to", to);
+  if (from === WORLD) throw new InvalidArgumentError("from", "an account other than world", from);
+  if (from === to) throw new InvalidArgumentError("to", "another account than from", to);
+  return {
+    kind: "hold",
+    options: prepareOptions(options),
+    ...prepareDetails(input),
+    from,
+    to,
+    asset: checkAsset("asset", asset),
+    amount: checkAmount("amount", amount),
+    expiresAt: checkInstant("expiresAt", expiresAt),
+  };
+}
+
+export function prepareCapture(
+  id: unknown,
+  amount: unknown,
+  options: CaptureOptions,
+): AskedCapture {
+  const { to, final, expiresAt } = options;
+  return {
+    kind: "capture",
+    options: prepareOptions(options),
+    ...prepareDetails(options),
+    hold: preparePlace("holdId", id),
+    amount: amount === undefined ? undefined : checkAmount("amount", amount),
+    to: to === undefined ? undefined : checkAccount("to", to),
+    expiresAt: prepareExpiry(expiresAt),
+    final: final !== false,
+  };
+}
+
+export function prepareRelease(id: unknown, options: CommandOptions): AskedRelease {
+  const hold = preparePlace("holdId", id);
+  return { kind: "release", options: prepareOptions(options), hold };
+}
+
+export function prepareAccountChange(
+  account: string,
+  change: AccountOptions,
+  options: CommandOptions,
+): AskedAccountChange {
+  checkAccount("account", account);
+  assertObject("change", change);
+  if (account === WORLD)
+    throw new InvalidArgumentError("account", "an account other than world", account);
+  for (const name of ["lots", "issuer", "frozen", "closed"] as const) {
+    const value: unknown = change[name];
+    if (value !== undefined && typeof value !== "boolean")
+      throw new InvalidArgumentError(name, "true or false", value);
+  }
+  const { overdraft, lots, issuer, frozen, closed } = change;
+  const isLimit = typeof overdraft === "bigint" && overdraft >= 0n;
+  if (overdraft !== undefined && overdraft !== "unlimited" && !isLimit) {
+    const expected = 'a bigint from 0 in minor units, or "unlimited"';
+    throw new InvalidArgumentError("overdraft", expected, overdraft);
+  }
+  const copy: AccountOptions = { lots, issuer, overdraft, frozen, closed };
+  return { kind: "account", options: prepareOptions(options), account, change: copy };
+}
+
+export function prepareMetadataChange(
+  of: { readonly account: string } | { readonly transaction: string },
+  metadata: unknown,
+  deleted: readonly string[],
+  options: CommandOptions,
+): AskedMetadata {
+  assertObject("of", of);
+  const whose =
+    "account" in of
+      ? checkAccount("of.account", of.account)
+      : preparePlace("of.transaction", of.transaction);
+  if (!Array.isArray(deleted)) throw new InvalidArgumentError("keys", "a list of keys", deleted);
+  for (const key of deleted) {
+    if (typeof key !== "string" || key.length > MAX_METADATA_KEY_LENGTH)
+      throw new InvalidArgumentError("keys", "keys of metadata", key);
+  }
+  const { metadata: set = {}, metadataBytes } = prepareMetadata("metadata", metadata);
+  const bytes = metadataBytes + deleted.length * 3 * MAX_METADATA_KEY_LENGTH;
+  const copy = [...deleted];
+  return {
+    kind: "metadata",
+    options: prepareOptions(options),
+    of: whose,
+    set,
+    deleted: copy,
+    metadataBytes: bytes,
+  };
+}

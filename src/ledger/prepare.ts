@@ -1,0 +1,287 @@
+import { InvalidArgumentError } from "../errors.ts";
+import { pack, unpack } from "../store/packing.ts";
+import { serialisable } from "../store/serialisable.ts";
+import type { AccountOptions } from "./account.ts";
+import type {
+  BalanceExpectation,
+  CommandOptions,
+  Expectation,
+  FundsOptions,
+  GrantInput,
+  PostingInput,
+  SpendInput,
+  TransactionDetails,
+  TransactionInput,
+  TransferInput,
+} from "./commands.ts";
+import { TransactionTooLargeError } from "./errors.ts";
+import type { Details, EntryReference } from "./journal-entry.ts";
+import {
+  checkAccount,
+  checkAmount,
+  checkAsset,
+  checkInstant,
+  checkReference,
+  WORLD,
+} from "./names.ts";
+import type { AskedPosting } from "./posting.ts";
+
+/** Commands, validated: what they ask for, in the ledger's own terms. Instants are milliseconds since 1970. */
+
+/** What is said of a transaction. */
+export interface AskedDetails {
+  readonly at: number | undefined;
+  readonly reference: string | undefined;
+  readonly metadata: Details | undefined;
+  /** Of the metadata, packed. */
+  readonly metadataBytes: number;
+}
+
+/** Of any command. */
+export interface AskedOptions {
+  readonly key: string | undefined;
+  readonly expect: Expectation | undefined;
+  readonly dryRun: boolean;
+}
+
+export interface AskedPost extends AskedDetails {
+  readonly kind: "post";
+  readonly options: AskedOptions;
+  readonly postings: readonly AskedPosting[];
+  readonly partial: boolean;
+}
+
+/** A place in the journal, by the id that callers have of it. */
+export type AskedPlace = Pick<EntryReference, "position" | "index">;
+
+export interface AskedRevert extends Omit<AskedDetails, "at"> {
+  readonly kind: "revert";
+  readonly options: AskedOptions;
+  readonly target: AskedPlace;
+  readonly force: boolean;
+  readonly atEffectiveDate: boolean;
+}
+
+export interface AskedHold extends AskedDetails {
+  readonly kind: "hold";
+  readonly options: AskedOptions;
+  readonly from: string;
+  readonly to: string;
+  readonly asset: string;
+  readonly amount: bigint;
+  readonly expiresAt: number;
+}
+
+export interface AskedCapture extends AskedDetails {
+  readonly kind: "capture";
+  readonly options: AskedOptions;
+  readonly hold: AskedPlace;
+  /** undefined for all that is left. */
+  readonly amount: bigint | undefined;
+  readonly to: string | undefined;
+  readonly expiresAt: number | null;
+  readonly final: boolean;
+}
+
+export interface AskedRelease {
+  readonly kind: "release";
+  readonly options: AskedOptions;
+  readonly hold: AskedPlace;
+}
+
+export interface AskedAccountChange {
+  readonly kind: "account";
+  readonly options: AskedOptions;
+  readonly account: string;
+  readonly change: AccountOptions;
+}
+
+export interface AskedMetadata {
+  readonly kind: "metadata";
+  readonly options: AskedOptions;
+  readonly of: string | AskedPlace;
+  readonly set: Details;
+  readonly deleted: readonly string[];
+  readonly metadataBytes: number;
+}
+
+/** All or none of several transactions. */
+export interface AskedBatch {
+  readonly kind: "batch";
+  readonly options: AskedOptions;
+  readonly posts: readonly AskedPost[];
+}
+
+/** Nothing but to know the head of the journal. */
+export interface AskedRefresh {
+  readonly kind: "refresh";
+  readonly options: AskedOptions;
+}
+
+/** A command that makes one entry. */
+export type AskedSingle =
+  | AskedPost
+  | AskedRevert
+  | AskedHold
+  | AskedCapture
+  | AskedRelease
+  | AskedAccountChange
+  | AskedMetadata;
+
+export type Asked = AskedSingle | AskedBatch | AskedRefresh;
+
+/** Postings of one transaction at most. */
+export const MAX_POSTINGS = 1_000;
+const NO_OPTIONS: AskedOptions = { key: undefined, expect: undefined, dryRun: false };
+const placeRule = /^(\d{1,16})\.(\d{1,6})$/;
+
+export function preparePost(input: TransactionInput, options: FundsOptions = {}): AskedPost {
+  assertObject("transaction", input);
+  const { postings } = input;
+  if (!Array.isArray(postings) || postings.length === 0)
+    throw new InvalidArgumentError("postings", "a list of at least one posting", postings);
+  if (postings.length > MAX_POSTINGS)
+    throw new TransactionTooLargeError(postings.length, MAX_POSTINGS, "postings");
+  const asked: AskedPosting[] = [];
+  for (let at = 0; at < postings.length; at++) asked.push(preparePosting(postings[at], at));
+  const { onShortfall } = options;
+  if (onShortfall !== undefined && onShortfall !== "reject" && onShortfall !== "partial")
+    throw new InvalidArgumentError("onShortfall", '"reject" or "partial"', onShortfall);
+  return {
+    kind: "post",
+    options: prepareOptions(options),
+    ...prepareDetails(input),
+    postings: asked,
+    partial: onShortfall === "partial",
+  };
+}
+
+function preparePosting(posting: PostingInput | undefined, at: number): AskedPosting {
+  if (typeof posting !== "object" || posting === null)
+    throw new InvalidArgumentError(`postings[${at}]`, "a posting", posting);
+  try {
+    const { source, destination, expiresAt } = posting;
+    checkAccount("source", source);
+    checkAccount("destination", destination);
+    if (source === destination)
+      throw new InvalidArgumentError("destination", "another account than the source", destination);
+    return {
+      source,
+      destination,
+      asset: checkAsset("asset", posting.asset),
+      amount: checkAmount("amount", posting.amount),
+      expiresAt: prepareExpiry(expiresAt),
+    };
+  } catch (error) {
+    throw error instanceof InvalidArgumentError ? error.within(`postings[${at}]`) : error;
+  }
+}
+
+/** A grant, a spend or a transfer as the postings that it is. */
+export function prepareGrant(input: GrantInput): TransactionInput {
+  assertObject("grant", input);
+  const { to, from = WORLD, asset, amount, expiresAt, ...details } = input;
+  checkAccount("to", to);
+  checkAccount("from", from);
+  return { ...details, postings: [{ source: from, destination: to, asset, amount, expiresAt }] };
+}
+
+export function prepareSpend(input: SpendInput): TransactionInput {
+  assertObject("spend", input);
+  const { from, to = WORLD, asset, amount, ...details } = input;
+  checkAccount("from", from);
+  checkAccount("to", to);
+  return { ...details, postings: [{ source: from, destination: to, asset, amount }] };
+}
+
+export function prepareTransfer(input: TransferInput): TransactionInput {
+  assertObject("transfer", input);
+  const { from, to, asset, ...details } = input;
+  checkAccount("from", from);
+  if (!Array.isArray(to) || to.length === 0)
+    throw new InvalidArgumentError("to", "a list of at least one { account, amount }", to);
+  const items: TransferInput["to"] = to;
+  const seen = new Set<string>();
+  const postings = items.map(({ account, amount, expiresAt }, at) => {
+    checkAccount(`to[${at}].account`, account);
+    if (seen.has(account))
+      throw new InvalidArgumentError(`to[${at}].account`, "each recipient once", account);
+    seen.add(account);
+    return { source: from, destination: account, asset, amount, expiresAt };
+  });
+  return { ...details, postings };
+}
+
+export function prepareDetails(input: TransactionDetails): AskedDetails {
+  const { at, reference } = input;
+  if (reference !== undefined) checkReference("reference", reference);
+  return {
+    at: at === undefined ? undefined : checkInstant("at", at),
+    reference,
+    ...prepareMetadata("metadata", input.metadata),
+  };
+}
+
+/** A copy that is the command's own, as the journal will give it back. */
+export function prepareMetadata(
+  argument: string,
+  metadata: unknown,
+): Pick<AskedDetails, "metadata" | "metadataBytes"> {
+  if (metadata === undefined) return { metadata: undefined, metadataBytes: 0 };
+  const isMap = typeof metadata === "object" && metadata !== null && !Array.isArray(metadata);
+  if (!isMap || metadata instanceof Date || metadata instanceof Uint8Array)
+    throw new InvalidArgumentError(argument, "a plain object", metadata);
+  const packed = pack(serialisable(metadata, "metadata", undefined));
+  const copy = unpack(packed, 0, packed.length) as Details;
+  return { metadata: copy, metadataBytes: packed.length };
+}
+
+export function prepareExpiry(expiresAt: unknown): number | null {
+  return expiresAt === undefined || expiresAt === null
+    ? null
+    : checkInstant("expiresAt", expiresAt);
+}
+
+export function prepareOptions(options: CommandOptions): AskedOptions {
+  const { idempotencyKey, expect, dryRun } = options;
+  if (idempotencyKey === undefined && expect === undefined && dryRun === undefined)
+    return NO_OPTIONS;
+  if (idempotencyKey !== undefined) checkReference("idempotencyKey", idempotencyKey);
+  if (dryRun !== undefined && typeof dryRun !== "boolean")
+    throw new InvalidArgumentError("dryRun", "true or false", dryRun);
+  if (expect !== undefined) checkExpectation(expect);
+  return { key: idempotencyKey, expect, dryRun: dryRun === true };
+}
+
+/** The place that an id names. @throws {InvalidArgumentError} */
+export function preparePlace(argument: string, id: unknown): AskedPlace {
+  const parts = typeof id === "string" ? placeRule.exec(id) : null;
+  const position = Number(parts?.[1]);
+  if (parts === null || !Number.isSafeInteger(position))
+    throw new InvalidArgumentError(argument, "an id <position>.<index> of this ledger", id);
+  return { position, index: Number(parts[2]) };
+}
+
+/** The balances that are expected at least. */
+export function balancesOf({ balance }: Expectation): readonly BalanceExpectation[] {
+  if (balance === undefined) return [];
+  return "account" in balance ? [balance] : balance;
+}
+
+function checkExpectation(expect: Expectation): void {
+  assertObject("expect", expect);
+  const { version } = expect;
+  if (version !== undefined && !(Number.isSafeInteger(version) && version >= 0))
+    throw new InvalidArgumentError("expect.version", "a version from 0", version);
+  for (const { account, asset, gte } of balancesOf(expect)) {
+    checkAccount("expect.balance.account", account);
+    checkAsset("expect.balance.asset", asset);
+    if (typeof gte !== "bigint")
+      throw new InvalidArgumentError("expect.balance.gte", "a bigint in minor units", gte);
+  }
+}
+
+export function assertObject(argument: string, value: unknown): void {
+  if (typeof value === "object" && value !== null) return;
+  throw new InvalidArgumentError(argument, "an object", value);
+}

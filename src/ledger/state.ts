@@ -1,0 +1,332 @@
+import { AccountPlaces } from "./account-places.ts";
+import { Books, type ChangeSet } from "./books.ts";
+import type { AccountTerms, HoldingCell } from "./cells.ts";
+import { CHAIN_START } from "./chain.ts";
+import { type DrainOrder, drainOrder } from "./drain-order.ts";
+import { InconsistentStateError } from "./errors.ts";
+import { Fingerprints } from "./fingerprint.ts";
+import type { ActiveHold } from "./holding.ts";
+import type {
+  AccountChangedEntry,
+  Captured,
+  EntryReference,
+  HoldPlacedEntry,
+  JournalEntry,
+  MetadataChangedEntry,
+  OpenedEntry,
+} from "./journal-entry.ts";
+import type { Grant } from "./lot-list.ts";
+import { PlaceTable } from "./place-table.ts";
+import { applyPosting } from "./posting.ts";
+import { RecentPlaces } from "./recent-places.ts";
+import { SortedNames } from "./sorted-names.ts";
+
+/** How far a journal is acknowledged, and what stands there. */
+export interface JournalPoint {
+  /** Number of the last entry. */
+  readonly version: number;
+  /** Position of the commit that holds it; 0 for an empty journal. */
+  readonly position: number;
+  readonly commitId: string;
+  /** The commit's link of the hash chain. */
+  readonly chain: string;
+}
+
+export const JOURNAL_START: JournalPoint = {
+  version: 0,
+  position: 0,
+  commitId: "",
+  chain: CHAIN_START,
+};
+
+/** Where a hold is found. */
+export interface HoldPlace extends EntryReference {
+  readonly account: string;
+  readonly asset: string;
+}
+
+/** Entries of one commit, applied and not acknowledged yet. */
+export interface PendingCommit {
+  readonly changes: ChangeSet;
+  readonly entries: readonly JournalEntry[];
+  /** Its position is filled in when it is acknowledged. */
+  readonly commit: Grant["commit"];
+  /** Of its last entry. */
+  readonly decidedAt: number;
+}
+
+/**
+ * The state of a ledger: a function of its journal. What was decided and is not acknowledged yet is in it too, and can
+ * be taken back; readers see what is acknowledged.
+ */
+export class LedgerState {
+  readonly books: Books = new Books();
+  /** Transactions that were reverted, by number; with what reverts them once that is acknowledged. */
+  readonly reverted: Map<number, EntryReference | undefined> = new Map();
+  /** Holds that have not ended by a capture or a release, by id; acknowledged ones. */
+  readonly holds: Map<string, HoldPlace> = new Map();
+  /** Where the metadata of transactions was changed, by their number; acknowledged changes. */
+  readonly annotated: Map<number, number[]> = new Map();
+  /** Accounts that acknowledged entries speak of. */
+  readonly names: SortedNames = new SortedNames();
+  readonly references: PlaceTable = new PlaceTable();
+  keys: RecentPlaces = new RecentPlaces(1);
+  fingerprints: Fingerprints = new Fingerprints(0, 0);
+  /** With what is not acknowledged. */
+  version = 0;
+  decidedAt = 0;
+  opened: OpenedEntry | undefined;
+  point: JournalPoint = JOURNAL_START;
+  confirmedAt = 0;
+  #order: DrainOrder = drainOrder("emission-first@1");
+  /** Of {@link reverted}, what is not acknowledged. */
+  readonly #reverting = new Set<number>();
+  readonly #before = { version: 0, decidedAt: 0, entries: 0 };
+  #entries: JournalEntry[] = [];
+  #commit: Grant["commit"] = { position: 0, firstVersion: 1 };
+
+  get order(): DrainOrder {
+    return this.#order;
+  }
+
+  /** The commit that the next entry will stand in. */
+  get commit(): Grant["commit"] {
+    return this.#commit;
+  }
+
+  /** Entries that were applied since the last {@link close}. */
+  get openEntries(): readonly JournalEntry[] {
+    return this.#entries;
+  }
+
+  /** Begins a command, whose effects {@link undo} takes back. */
+  begin(): void {
+    this.books.begin();
+    this.#before.version = this.version;
+    this.#before.decidedAt = this.decidedAt;
+    this.#before.entries = this.#entries.length;
+  }
+
+  /** Takes back the effects and the entries of the command that began last. */
+  undo(): void {
+    this.books.undo();
+    this.version = this.#before.version;
+    this.decidedAt = this.#before.decidedAt;
+    while (this.#entries.length > this.#before.entries) {
+      const entry = this.#entries.pop();
+      if (entry?.kind !== "posted" || entry.reverts === undefined) continue;
+      this.reverted.delete(entry.reverts.version);
+      this.#reverting.delete(entry.reverts.version);
+    }
+  }
+
+  /** Applies a recorded entry. */
+  apply(entry: JournalEntry): void {
+    const { books } = this;
+    switch (entry.kind) {
+      case "posted":
+        if (entry.captures !== undefined) this.capture(entry.captures, entry.decidedAt);
+        for (const posting of entry.postings)
+          applyPosting(books, posting, entry, this.version + 1, this.#commit, this.#order);
+        break;
+      case "hold-placed":
+        this.placeHold(entry);
+        break;
+      case "hold-released":
+        this.endHold(entry.hold, entry.decidedAt);
+        break;
+      case "account-changed":
+        this.changeAccount(entry);
+        break;
+      case "metadata-changed":
+        this.changeMetadata(entry);
+        break;
+      case "opened":
+        this.#open(entry);
+        break;
+      default:
+        throw new TypeError(`an entry of no kind: ${String(entry satisfies never)}`);
+    }
+    this.take(entry);
+  }
+
+  /** Counts an entry whose effects the books have already. */
+  take(entry: JournalEntry): void {
+    this.version++;
+    this.decidedAt = entry.decidedAt;
+    this.#entries.push(entry);
+    if (entry.kind !== "posted" || entry.reverts === undefined) return;
+    this.reverted.set(entry.reverts.version, undefined);
+    this.#reverting.add(entry.reverts.version);
+  }
+
+  placeHold({ account, asset, amount, to, expiresAt, decidedAt }: HoldPlacedEntry): void {
+    const cell = this.books.holding(this.books.account(account), asset);
+    const hold: ActiveHold = { version: this.version + 1, to, remaining: amount, expiresAt };
+    const { value } = cell;
+    this.books.put(cell, value.withHolds([...value.holdsAt(decidedAt), hold]));
+  }
+
+  /** Reduces a hold, or ends it where nothing is left of it. */
+  endHold(of: EntryReference, decidedAt: number, left = 0n): void {
+    const { cell, hold } = this.findHold(of) ?? {};
+    if (cell === undefined || hold === undefined)
+      throw new InconsistentStateError(`hold ${of.position}.${of.index} is not among the holds`);
+    const others = cell.value.holdsAt(decidedAt);
+    const holds = left > 0n ? others.map(reduced) : others.filter(isOther);
+    this.books.put(cell, cell.value.withHolds(holds));
+    function reduced(each: ActiveHold): ActiveHold {
+      return each.version === of.version ? { ...each, remaining: left } : each;
+    }
+    function isOther({ version }: ActiveHold): boolean {
+      return version !== of.version;
+    }
+  }
+
+  /** undefined for a hold that has ended. */
+  findHold(
+    of: EntryReference,
+  ): { readonly cell: HoldingCell; readonly hold: ActiveHold } | undefined {
+    const place = this.holds.get(`${of.position}.${of.index}`);
+    if (place === undefined) return undefined;
+    const cell = this.books.accounts.get(place.account)?.holding(place.asset);
+    const hold = cell?.value.holds.find(({ version }) => version === of.version);
+    return cell === undefined || hold === undefined ? undefined : { cell, hold };
+  }
+
+  changeAccount(entry: AccountChangedEntry): void {
+    const { account, lots, issuer, overdraft, frozen, closed } = entry;
+    const cell = this.books.account(account);
+    const { metadata } = cell.value;
+    const terms: AccountTerms = { lots, issuer, overdraft, frozen, closed, metadata };
+    this.books.put(cell, terms);
+  }
+
+  changeMetadata({ of, set, deleted }: MetadataChangedEntry): void {
+    if (typeof of !== "string") return;
+    const cell = this.books.account(of);
+    const metadata = { ...cell.value.metadata, ...set };
+    for (const key of deleted) delete metadata[key];
+    this.books.put(cell, { ...cell.value, metadata });
+  }
+
+  /** Ends the commit that was decided, or read, and begins the next one. */
+  close(): PendingCommit {
+    const entries = this.#entries;
+    const pending = {
+      changes: this.books.close(),
+      entries,
+      commit: this.#commit,
+      decidedAt: this.decidedAt,
+    };
+    this.#entries = [];
+    this.#commit = { position: 0, firstVersion: this.version + 1 };
+    return pending;
+  }
+
+  /** A closed commit stands in the stream. */
+  confirm({ changes, entries, commit, decidedAt }: PendingCommit, point: JournalPoint): void {
+    commit.position = point.position;
+    this.books.confirm(changes);
+    for (let index = 0; index < entries.length; index++) {
+      const entry = entries[index];
+      if (entry === undefined) continue;
+      const { position } = point;
+      this.#remember(entry, { position, index, version: commit.firstVersion + index });
+    }
+    this.point = point;
+    this.confirmedAt = decidedAt;
+  }
+
+  /** Takes back what is not acknowledged: the open commit, and closed ones that were not stored. */
+  rollback(closed: readonly PendingCommit[]): void {
+    this.books.rollback(closed.map(({ changes }) => changes));
+    for (const version of this.#reverting) this.reverted.delete(version);
+    this.#reverting.clear();
+    this.version = this.point.version;
+    this.decidedAt = this.confirmedAt;
+    if (this.version === 0) this.opened = undefined;
+    this.#entries = [];
+    this.#commit = { position: 0, firstVersion: this.version + 1 };
+  }
+
+  #open(entry: OpenedEntry): void {
+    this.opened = entry;
+    this.#order = drainOrder(entry.drainPolicy);
+    this.fingerprints = new Fingerprints(...entry.seeds);
+    this.keys = new RecentPlaces(entry.idempotencyKeys);
+    this.books.defaultTerms = { lots: entry.lots, overdraft: entry.overdraft };
+  }
+
+  /** Reduces or ends the hold that is captured. */
+  capture(captured: Captured, decidedAt: number): void {
+    const { hold } = this.findHold(captured) ?? {};
+    const left = captured.ended || hold === undefined ? 0n : hold.remaining - captured.amount;
+    this.endHold(captured, decidedAt, left);
+  }
+
+  /** What commands and readers look up by key, reference, id and account. */
+  #remember(entry: JournalEntry, place: EntryReference): void {
+    const { position, index, version } = place;
+    if (entry.key !== undefined) this.keys.add(this.fingerprints.of(entry.key), position, index);
+    switch (entry.kind) {
+      case "posted": {
+        if (entry.reference !== undefined)
+          this.references.add(this.fingerprints.of(entry.reference), position, index);
+        if (entry.reverts !== undefined) {
+          this.reverted.set(entry.reverts.version, place);
+          this.#reverting.delete(entry.reverts.version);
+        }
+        if (entry.captures?.ended === true) this.holds.delete(idOf(entry.captures));
+        for (const { source, destination } of entry.postings) {
+          this.#touched(source, position);
+          this.#touched(destination, position);
+        }
+        break;
+      }
+      case "hold-placed": {
+        const { account, asset, reference } = entry;
+        if (reference !== undefined)
+          this.references.add(this.fingerprints.of(reference), position, index);
+        this.holds.set(idOf(place), { position, index, version, account, asset });
+        this.#touched(account, position);
+        break;
+      }
+      case "hold-released": {
+        const held = this.holds.get(idOf(entry.hold));
+        this.holds.delete(idOf(entry.hold));
+        if (held !== undefined) this.#touched(held.account, position);
+        break;
+      }
+      case "account-changed":
+        this.#touched(entry.account, position);
+        break;
+      case "metadata-changed":
+        if (typeof entry.of === "string") this.#touched(entry.of, position);
+        else this.#annotated(entry.of.version, position);
+        break;
+      default:
+    }
+  }
+
+  #touched(account: string, position: number): void {
+    const cell = this.books.accounts.get(account);
+    if (cell === undefined) return;
+    if (cell.places === undefined) {
+      cell.places = new AccountPlaces();
+      this.names.add(account);
+    }
+    cell.places.add(position);
+  }
+
+  #annotated(version: number, position: number): void {
+    const places = this.annotated.get(version);
+    if (places === undefined) this.annotated.set(version, [position]);
+    else if (places.at(-1) !== position) places.push(position);
+  }
+}
+
+/** The id of an entry: its place. */
+export function idOf({ position, index }: Pick<EntryReference, "position" | "index">): string {
+  return `${position}.${index}`;
+}

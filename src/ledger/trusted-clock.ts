@@ -1,0 +1,52 @@
+import { type ClockOffset, clockOffset } from "../nats/server-clock.ts";
+import type { EventStore } from "../store/event-store.ts";
+import { internalsOf } from "../store/internals.ts";
+import { ClockSkewError } from "./errors.ts";
+
+/** How often the clock is compared with the server's. */
+const COMPARED_MS = 10_000;
+
+/**
+ * The clock of this process, as long as it is near enough to the server's: what has expired is decided by it, and two
+ * processes that disagree by much would spend what the other one holds.
+ */
+export class TrustedClock {
+  readonly #now: () => number;
+  readonly #maxSkewMs: number;
+  readonly #compare: () => Promise<ClockOffset>;
+  #skewMs = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(store: EventStore, now: () => number, maxSkewMs: number) {
+    const { connection, stream, apiPrefix, limits } = internalsOf(store).context;
+    this.#now = now;
+    this.#maxSkewMs = maxSkewMs;
+    const access = { apiPrefix, timeoutMs: limits.readTimeoutMs };
+    this.#compare = () => clockOffset(connection.nc, stream, access, now);
+  }
+
+  /** Compares the clock with the server's, now and from time to time. */
+  async start(): Promise<void> {
+    await this.#look();
+    this.#timer = setInterval(() => void this.#look().catch(() => {}), COMPARED_MS);
+    this.#timer.unref();
+  }
+
+  /** @throws {ClockSkewError} */
+  readonly read = (): number => {
+    if (Math.abs(this.#skewMs) > this.#maxSkewMs)
+      throw new ClockSkewError(this.#skewMs, this.#maxSkewMs);
+    return this.#now();
+  };
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  async #look(): Promise<void> {
+    const { offsetMs, uncertaintyMs } = await this.#compare();
+    // only what is beyond doubt counts
+    const sure = Math.max(0, Math.abs(offsetMs) - uncertaintyMs);
+    this.#skewMs = Math.sign(offsetMs) * sure;
+  }
+}
