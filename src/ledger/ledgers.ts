@@ -6,10 +6,12 @@ import type { EventStore } from "../store/event-store.ts";
 import { internalsOf } from "../store/internals.ts";
 import { count } from "../store/options.ts";
 import { LedgerDirectory, type WriteOptions } from "./directory.ts";
-import { type Engine, LedgerEngines } from "./directory-engines.ts";
+import { LedgerEngines } from "./directory-engines.ts";
 import type { LedgerListOptions, PageOptions } from "./directory-pages.ts";
+import { LedgerEngine } from "./engine.ts";
 import { type LedgerEngineOptions, resolveEngineOptions } from "./engine-options.ts";
 import { LedgerNotFoundError } from "./errors.ts";
+import { Ledger } from "./ledger.ts";
 import {
   type BucketInfo,
   type LedgerInfo,
@@ -60,14 +62,6 @@ export interface OpenLedgerOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** An opened ledger. */
-export interface OpenedLedger {
-  readonly info: LedgerInfo;
-  readonly engine: Engine;
-  /** @throws {LedgerNotFoundError} while its bucket is known to be deleted; {ClosedError} */
-  assertUsable(): void;
-}
-
 /**
  * The ledgers of a store's stream.
  *
@@ -78,10 +72,10 @@ export interface OpenedLedger {
  */
 export class Ledgers implements LedgerReader {
   readonly #directory: LedgerDirectory;
-  readonly #engines: LedgerEngines<Engine>;
+  readonly #engines: LedgerEngines<LedgerEngine>;
   #closing: Promise<void> | undefined;
 
-  private constructor(directory: LedgerDirectory, engines: LedgerEngines<Engine>) {
+  private constructor(directory: LedgerDirectory, engines: LedgerEngines<LedgerEngine>) {
     this.#directory = directory;
     this.#engines = engines;
   }
@@ -111,7 +105,9 @@ export class Ledgers implements LedgerReader {
       now: () => performance.now(),
       wallClock: settings.now,
     });
-    const engines = new LedgerEngines<Engine>(async () => ({ close: async () => {} }));
+    const engines = new LedgerEngines<LedgerEngine>((info) =>
+      LedgerEngine.start(store, info, options),
+    );
     return new Ledgers(directory, engines);
   }
 
@@ -147,7 +143,7 @@ export class Ledgers implements LedgerReader {
    *
    * @throws {LedgerNotFoundError}, {ReadTimeoutError}
    */
-  async open(name: string, options: OpenLedgerOptions = {}): Promise<OpenedLedger> {
+  async open(name: string, options: OpenLedgerOptions = {}): Promise<Ledger> {
     this.#assertOpen();
     const { signal } = options;
     const { info, bucket } = await this.#directory.open(checkName("name", name), signal);
@@ -159,7 +155,7 @@ export class Ledgers implements LedgerReader {
       }
     };
     assertUsable();
-    return { info, engine, assertUsable };
+    return new Ledger(info, engine, assertUsable);
   }
 
   /** Sets keys of a ledger's metadata; others stay as they are. @throws {LedgerNotFoundError}; else as {@link create} */
