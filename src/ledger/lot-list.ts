@@ -19,6 +19,8 @@ const WIDTH = 64;
 /** Neighbours that are together no wider than this become one. */
 const MERGE_WIDTH = WIDTH / 2;
 
+let empty: LotList | undefined;
+
 /**
  * The live lots of one holding in the order in which they are drained. Immutable: what changes it returns another list
  * that shares what has not changed, so that a savepoint is a reference.
@@ -28,7 +30,12 @@ const MERGE_WIDTH = WIDTH / 2;
  * Most holdings are one leaf.
  */
 export class LotList {
-  static readonly empty: LotList = new LotList([], undefined, 0, 0n, undefined);
+  // no static field: TypeScript 7.0 compiles one that names its own class, beside private static methods, to a reference
+  // that is never set
+  static get empty(): LotList {
+    empty ??= new LotList([], undefined, 0, 0n, undefined);
+    return empty;
+  }
 
   /** How many lots. */
   readonly size: number;
