@@ -55,7 +55,20 @@ export function decidePostings(
     decided.push(entry);
   }
   if (lots > MAX_LOTS) throw new TransactionTooLargeError(lots, MAX_LOTS, "lots");
-  const entry: PostedEntry = { kind: "posted", ...draft, postings: decided, decidedAt, content };
+  // field by field: spreading an object costs more than the decision
+  const { key, at, reference, metadata, reverts, captures } = draft;
+  const entry: PostedEntry = {
+    kind: "posted",
+    decidedAt,
+    key,
+    content,
+    at,
+    postings: decided,
+    reference,
+    metadata,
+    reverts,
+    captures,
+  };
   checkSize(entry, bytesAtMost(entry, metadataBytes), context);
   return entry;
 }

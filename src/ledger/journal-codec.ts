@@ -101,18 +101,25 @@ function packPosting(posting: PostingEntry): unknown[] {
   const packed: unknown[] = [source, destination, asset, packAmount(amount)];
   const isPlain = drained === undefined && made === undefined && borrowed === 0n;
   if (isPlain && asked === amount) return packed;
-  packed.push(drained === undefined ? null : drained.flatMap(packDrained), packAmount(borrowed));
-  packed.push(made === undefined ? null : made.flatMap(packMade), packAmount(repaid));
+  packed.push(packDrained(drained), packAmount(borrowed), packMade(made), packAmount(repaid));
   if (asked !== amount) packed.push(packAmount(asked));
   return packed;
 }
 
-function packDrained({ version, lotIndex, amount, expiresAt }: DrainedPart): unknown[] {
-  return [version, lotIndex, packAmount(amount), expiresAt];
+function packDrained(drained: readonly DrainedPart[] | undefined): unknown[] | null {
+  if (drained === undefined) return null;
+  const flat: unknown[] = [];
+  for (const { version, lotIndex, amount, expiresAt } of drained)
+    flat.push(version, lotIndex, packAmount(amount), expiresAt);
+  return flat;
 }
 
-function packMade({ lotIndex, amount, expiresAt }: MadeLot): unknown[] {
-  return [lotIndex, packAmount(amount), expiresAt];
+function packMade(made: readonly MadeLot[] | undefined): unknown[] | null {
+  if (made === undefined) return null;
+  const flat: unknown[] = [];
+  for (const { lotIndex, amount, expiresAt } of made)
+    flat.push(lotIndex, packAmount(amount), expiresAt);
+  return flat;
 }
 
 function packAmount(amount: bigint): number | BigInteger {

@@ -33,7 +33,7 @@ export class LotList {
   // no static field: TypeScript 7.0 compiles one that names its own class, beside private static methods, to a reference
   // that is never set
   static get empty(): LotList {
-    empty ??= new LotList([], undefined, 0, 0n, undefined);
+    empty ??= new LotList([], undefined, 0, 0n, spanOf([]));
     return empty;
   }
 
@@ -324,10 +324,11 @@ export class LotList {
 
   #sum(grantedBy: number, at: number): bigint {
     const parts = this.#parts;
-    if (parts === undefined) return this.#sumOfLots(grantedBy, at);
-    if (this.#isOut(grantedBy, at)) return 0n;
+    if (parts !== undefined && this.#isOut(grantedBy, at)) return 0n;
+    // lots lie scattered in memory: what the bounds tell is far cheaper than a look at each of them
     const { soonestExpiry, latestGrant } = this.#measured();
     if (soonestExpiry > at && latestGrant <= grantedBy) return this.total;
+    if (parts === undefined) return this.#sumOfLots(grantedBy, at);
     let sum = 0n;
     for (const part of parts) if (!part.#isOut(grantedBy, at)) sum += part.#sum(grantedBy, at);
     return sum;

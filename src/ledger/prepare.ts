@@ -147,10 +147,14 @@ export function preparePost(input: TransactionInput, options: FundsOptions = {})
   const { onShortfall } = options;
   if (onShortfall !== undefined && onShortfall !== "reject" && onShortfall !== "partial")
     throw new InvalidArgumentError("onShortfall", '"reject" or "partial"', onShortfall);
+  const { at, reference, metadata, metadataBytes } = prepareDetails(input);
   return {
     kind: "post",
     options: prepareOptions(options),
-    ...prepareDetails(input),
+    at,
+    reference,
+    metadata,
+    metadataBytes,
     postings: asked,
     partial: onShortfall === "partial",
   };
@@ -213,12 +217,14 @@ export function prepareTransfer(input: TransferInput): TransactionInput {
 }
 
 export function prepareDetails(input: TransactionDetails): AskedDetails {
-  const { at, reference } = input;
+  const { at, reference, metadata } = input;
   if (reference !== undefined) checkReference("reference", reference);
+  if (at === undefined && metadata === undefined)
+    return { at, reference, metadata, metadataBytes: 0 };
   return {
     at: at === undefined ? undefined : checkInstant("at", at),
     reference,
-    ...prepareMetadata("metadata", input.metadata),
+    ...prepareMetadata("metadata", metadata),
   };
 }
 

@@ -17,9 +17,16 @@ export function commandResult(outcome: Outcome): CommandResult {
 }
 
 export function transactionResult(outcome: Outcome): TransactionResult {
-  const { entry } = single(outcome);
-  const amounts = entry.kind === "posted" ? entry.postings.map(({ amount }) => amount) : [];
-  return { ...commandResult(outcome), amounts };
+  const { place, entry, version, replayed } = single(outcome);
+  return {
+    id: place === undefined ? "" : idOf(place),
+    position: place?.position ?? 0,
+    index: place?.index ?? 0,
+    version,
+    decidedAt: new Date(entry.decidedAt),
+    replayed,
+    amounts: entry.kind === "posted" ? entry.postings.map(({ amount }) => amount) : [],
+  };
 }
 
 export function postOutcomes(outcome: Outcome): readonly PostOutcome[] {
