@@ -10,6 +10,7 @@ import {
   type AskedRelease,
   type AskedRevert,
   assertObject,
+  checkFlag,
   prepareDetails,
   prepareExpiry,
   prepareMetadata,
@@ -20,11 +21,14 @@ import {
 const MAX_METADATA_KEY_LENGTH = 255;
 
 export function prepareRevert(id: unknown, options: RevertOptions): AskedRevert {
+  const asks = prepareOptions(options);
   const { force, atEffectiveDate, reference, metadata } = options;
+  checkFlag("force", force);
+  checkFlag("atEffectiveDate", atEffectiveDate);
   const { at: _at, ...details } = prepareDetails({ reference, metadata });
   return {
     kind: "revert",
-    options: prepareOptions(options),
+    options: asks,
     ...details,
     target: preparePlace("transactionId", id),
     force: force === true,
@@ -56,10 +60,12 @@ export function prepareCapture(
   amount: unknown,
   options: CaptureOptions,
 ): AskedCapture {
+  const asks = prepareOptions(options);
   const { to, final, expiresAt } = options;
+  checkFlag("final", final);
   return {
     kind: "capture",
-    options: prepareOptions(options),
+    options: asks,
     ...prepareDetails(options),
     hold: preparePlace("holdId", id),
     amount: amount === undefined ? undefined : checkAmount("amount", amount),
@@ -84,9 +90,7 @@ export function prepareAccountChange(
   if (account === WORLD)
     throw new InvalidArgumentError("account", "an account other than world", account);
   for (const name of ["lots", "issuer", "frozen", "closed"] as const) {
-    const value: unknown = change[name];
-    if (value !== undefined && typeof value !== "boolean")
-      throw new InvalidArgumentError(name, "true or false", value);
+    checkFlag(name, change[name]);
   }
   const { overdraft, lots, issuer, frozen, closed } = change;
   const isLimit = typeof overdraft === "bigint" && overdraft >= 0n;

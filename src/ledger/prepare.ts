@@ -144,13 +144,14 @@ export function preparePost(input: TransactionInput, options: FundsOptions = {})
     throw new TransactionTooLargeError(postings.length, MAX_POSTINGS, "postings");
   const asked: AskedPosting[] = [];
   for (let at = 0; at < postings.length; at++) asked.push(preparePosting(postings[at], at));
+  const asks = prepareOptions(options);
   const { onShortfall } = options;
   if (onShortfall !== undefined && onShortfall !== "reject" && onShortfall !== "partial")
     throw new InvalidArgumentError("onShortfall", '"reject" or "partial"', onShortfall);
   const { at, reference, metadata, metadataBytes } = prepareDetails(input);
   return {
     kind: "post",
-    options: prepareOptions(options),
+    options: asks,
     at,
     reference,
     metadata,
@@ -167,8 +168,7 @@ function preparePosting(posting: PostingInput | undefined, at: number): AskedPos
     const { source, destination, expiresAt } = posting;
     checkAccount("source", source);
     checkAccount("destination", destination);
-    if (source === destination)
-      throw new InvalidArgumentError("destination", "another account than the source", destination);
+    checkDiffers("destination", destination, "the source", source);
     return {
       source,
       destination,
@@ -187,6 +187,8 @@ export function prepareGrant(input: GrantInput): TransactionInput {
   const { to, from = WORLD, asset, amount, expiresAt, ...details } = input;
   checkAccount("to", to);
   checkAccount("from", from);
+  checkDiffers("to", to, "from", from);
+  checkMoved(asset, amount, expiresAt);
   return { ...details, postings: [{ source: from, destination: to, asset, amount, expiresAt }] };
 }
 
@@ -195,6 +197,8 @@ export function prepareSpend(input: SpendInput): TransactionInput {
   const { from, to = WORLD, asset, amount, ...details } = input;
   checkAccount("from", from);
   checkAccount("to", to);
+  checkDiffers("to", to, "from", from);
+  checkMoved(asset, amount, undefined);
   return { ...details, postings: [{ source: from, destination: to, asset, amount }] };
 }
 
@@ -204,16 +208,37 @@ export function prepareTransfer(input: TransferInput): TransactionInput {
   checkAccount("from", from);
   if (!Array.isArray(to) || to.length === 0)
     throw new InvalidArgumentError("to", "a list of at least one { account, amount }", to);
+  checkAsset("asset", asset);
   const items: TransferInput["to"] = to;
   const seen = new Set<string>();
-  const postings = items.map(({ account, amount, expiresAt }, at) => {
-    checkAccount(`to[${at}].account`, account);
-    if (seen.has(account))
-      throw new InvalidArgumentError(`to[${at}].account`, "each recipient once", account);
+  const postings = items.map((item, at) => {
+    assertObject(`to[${at}]`, item);
+    const { account, amount, expiresAt } = item;
+    try {
+      checkAccount("account", account);
+      checkDiffers("account", account, "the sender", from);
+      if (seen.has(account))
+        throw new InvalidArgumentError("account", "each recipient once", account);
+      checkMoved(asset, amount, expiresAt);
+    } catch (error) {
+      throw error instanceof InvalidArgumentError ? error.within(`to[${at}]`) : error;
+    }
     seen.add(account);
     return { source: from, destination: account, asset, amount, expiresAt };
   });
   return { ...details, postings };
+}
+
+/** Names what the caller gave, where the posting that is made of it would name itself. */
+function checkMoved(asset: unknown, amount: unknown, expiresAt: unknown): void {
+  checkAsset("asset", asset);
+  checkAmount("amount", amount);
+  prepareExpiry(expiresAt);
+}
+
+function checkDiffers(argument: string, account: string, from: string, other: string): void {
+  if (account !== other) return;
+  throw new InvalidArgumentError(argument, `another account than ${from}`, account);
 }
 
 export function prepareDetails(input: TransactionDetails): AskedDetails {
@@ -249,12 +274,12 @@ export function prepareExpiry(expiresAt: unknown): number | null {
 }
 
 export function prepareOptions(options: CommandOptions): AskedOptions {
+  assertObject("options", options);
   const { idempotencyKey, expect, dryRun } = options;
   if (idempotencyKey === undefined && expect === undefined && dryRun === undefined)
     return NO_OPTIONS;
   if (idempotencyKey !== undefined) checkReference("idempotencyKey", idempotencyKey);
-  if (dryRun !== undefined && typeof dryRun !== "boolean")
-    throw new InvalidArgumentError("dryRun", "true or false", dryRun);
+  checkFlag("dryRun", dryRun);
   if (expect !== undefined) checkExpectation(expect);
   return { key: idempotencyKey, expect, dryRun: dryRun === true };
 }
@@ -271,7 +296,11 @@ export function preparePlace(argument: string, id: unknown): AskedPlace {
 /** The balances that are expected at least. */
 export function balancesOf({ balance }: Expectation): readonly BalanceExpectation[] {
   if (balance === undefined) return [];
-  return "account" in balance ? [balance] : balance;
+  return isList(balance) ? balance : [balance];
+}
+
+function isList(balance: Expectation["balance"]): balance is readonly BalanceExpectation[] {
+  return Array.isArray(balance);
 }
 
 function checkExpectation(expect: Expectation): void {
@@ -279,12 +308,24 @@ function checkExpectation(expect: Expectation): void {
   const { version } = expect;
   if (version !== undefined && !(Number.isSafeInteger(version) && version >= 0))
     throw new InvalidArgumentError("expect.version", "a version from 0", version);
-  for (const { account, asset, gte } of balancesOf(expect)) {
-    checkAccount("expect.balance.account", account);
-    checkAsset("expect.balance.asset", asset);
-    if (typeof gte !== "bigint")
-      throw new InvalidArgumentError("expect.balance.gte", "a bigint in minor units", gte);
-  }
+  const { balance } = expect;
+  for (const [at, one] of balancesOf(expect).entries())
+    checkBalanceExpectation(isList(balance) ? `expect.balance[${at}]` : "expect.balance", one);
+}
+
+function checkBalanceExpectation(argument: string, expected: BalanceExpectation): void {
+  assertObject(argument, expected);
+  const { account, asset, gte } = expected;
+  checkAccount(`${argument}.account`, account);
+  checkAsset(`${argument}.asset`, asset);
+  if (typeof gte !== "bigint")
+    throw new InvalidArgumentError(`${argument}.gte`, "a bigint in minor units", gte);
+}
+
+/** @throws {InvalidArgumentError} where it is neither undefined nor true nor false */
+export function checkFlag(argument: string, flag: unknown): void {
+  if (flag === undefined || typeof flag === "boolean") return;
+  throw new InvalidArgumentError(argument, "true or false", flag);
 }
 
 export function assertObject(argument: string, value: unknown): void {
