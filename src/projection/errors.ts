@@ -106,6 +106,8 @@ export class CorruptStateError extends AnnalError {
   readonly bucket: string;
   /** Key of the entry in the bucket. */
   readonly key: string;
+  /** What is wrong with it. */
+  readonly reason: string;
 
   constructor(bucket: string, key: string, reason: string, options?: ErrorOptions) {
     super(
@@ -114,6 +116,7 @@ export class CorruptStateError extends AnnalError {
     );
     this.bucket = bucket;
     this.key = key;
+    this.reason = reason;
   }
 }
 

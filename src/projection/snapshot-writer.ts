@@ -1,20 +1,18 @@
 import { uniqueIds } from "../internal/unique-ids.ts";
-import type { Bucket, BucketChange } from "../nats/bucket.ts";
+import type { Bucket } from "../nats/bucket.ts";
 import { CheckpointWriter } from "./checkpoint-writer.ts";
 import { BEGINNING, type Checkpoint, type SharedCheckpoint } from "./checkpoint.ts";
 import { DEAD_PREFIX } from "./dead-letters.ts";
 import { CorruptStateError } from "./errors.ts";
 import { encodeChunks } from "./snapshot-chunks.ts";
+import { type SnapshotEntry, writeEntries } from "./snapshot-entries.ts";
 import {
-  CHECKSUM_HEADER,
-  checksumOf,
   CLAIM_KEY,
   chunkKey,
   decodeManifest,
   encodeManifest,
   isFurther,
   type Manifest,
-  NONCE_HEADER,
   SNAPSHOT_KEY,
 } from "./snapshot-manifest.ts";
 import type { DeadLetter } from "./state-backend.ts";
@@ -56,7 +54,6 @@ export interface StandingManifest {
 
 /** A chunk at most: a larger one takes longer to decode than the event loop should be held up. */
 const MAX_CHUNK_BYTES = 256 << 10;
-const CHUNKS_IN_BATCH = 8;
 
 /**
  * Writes snapshots. Several processes may offer theirs at once: each batch of chunks is bound to the writer's claim, so
@@ -123,25 +120,16 @@ export class SnapshotWriter {
     const { bucket } = this.#place;
     const nonce = this.#nextNonce();
     const maxBytes = Math.min(MAX_CHUNK_BYTES, bucket.maxEntryBytes >> 1);
-    let batch: BucketChange[] = [];
     let chunks = 0;
     let bytes = 0;
-    let writing: Promise<void> = Promise.resolve();
-    for await (const data of encodeChunks(entriesOf(cells, deadLetters), maxBytes)) {
-      const headers = [
-        [NONCE_HEADER, nonce] as const,
-        [CHECKSUM_HEADER, checksumOf(data)] as const,
-      ];
-      batch.push({ key: chunkKey(slot, chunks++), data, headers });
-      bytes += data.length;
-      if (batch.length < CHUNKS_IN_BATCH) continue;
-      await writing;
-      writing = this.#claim.write(batch, checkpoint, signal);
-      // Whether it failed is asked when the next batch is ready.
-      writing.catch(() => {});
-      batch = [];
-    }
-    await writing;
+    const entries = async function* (): AsyncGenerator<SnapshotEntry, void, undefined> {
+      for await (const data of encodeChunks(entriesOf(cells, deadLetters), maxBytes)) {
+        bytes += data.length;
+        yield { key: chunkKey(slot, chunks++), data };
+      }
+    };
+    const of = { nonce, progress: checkpoint };
+    const batch = await writeEntries(this.#claim, of, entries(), signal);
     if (!(await this.#place.holds(checkpoint, signal)))
       throw new Error("another commit stands at its position: the stream was rolled back");
     const counts = { chunks, entries: cells.size, deadLetters: deadLetters.length };
