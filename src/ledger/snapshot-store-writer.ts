@@ -25,6 +25,12 @@ export interface SnapshotPlace {
   readonly requestTimeoutMs: number;
 }
 
+/** When a single offer is worth more, or less, than others. */
+export interface WriteOptions {
+  /** Journal entries behind the last snapshot that are worth this one, such as the last of a process. @default as opened */
+  readonly everyEntries?: number | undefined;
+}
+
 /** What became of an offer. */
 export type WriteOutcome =
   | ({ readonly kind: "written" } & Readonly<ChunkCounts>)
@@ -105,15 +111,16 @@ export class LedgerSnapshotWriter {
     checkpoint: LedgerCheckpoint,
     chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
     signal: AbortSignal,
+    { everyEntries = this.#place.everyEntries }: WriteOptions = {},
   ): Promise<WriteOutcome> {
     // Two at once would pass for one under the same claim.
     if (this.#isWriting) return needless(undefined, "this process is writing one");
     this.#isWriting = true;
     try {
-      return await this.#write(checkpoint, chunks, signal);
+      return await this.#write(checkpoint, everyEntries, chunks, signal);
     } catch (error) {
       if (!(error instanceof ProjectorFencedError)) throw error;
-      const beside = this.#besideManifest(await this.standing(signal), checkpoint);
+      const beside = this.#besideManifest(await this.standing(signal), checkpoint, everyEntries);
       return beside ?? needless(undefined, "another process has begun to write one");
     } finally {
       this.#isWriting = false;
@@ -122,17 +129,19 @@ export class LedgerSnapshotWriter {
 
   async #write(
     checkpoint: LedgerCheckpoint,
+    everyEntries: number,
     chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
     signal: AbortSignal,
   ): Promise<WriteOutcome> {
     const before = await this.standing(signal);
     const beside =
-      this.#besideManifest(before, checkpoint) ?? (await this.#besideClaim(before, signal));
+      this.#besideManifest(before, checkpoint, everyEntries) ??
+      (await this.#besideClaim(before, signal));
     if (beside !== undefined) return beside;
     await this.#claim.claim(signal);
     // While the claim stands, nobody else writes a manifest.
     const standing = await this.standing(signal);
-    const overtaken = this.#besideManifest(standing, checkpoint);
+    const overtaken = this.#besideManifest(standing, checkpoint, everyEntries);
     if (overtaken !== undefined) return overtaken;
     const { bucket, ledger } = this.#place;
     const slot = manifestOf(standing)?.slot === "a" ? "b" : "a";
@@ -151,6 +160,7 @@ export class LedgerSnapshotWriter {
   #besideManifest(
     standing: StandingManifest | undefined,
     { version }: LedgerCheckpoint,
+    everyEntries: number,
   ): Needless | undefined {
     if (standing === undefined) return undefined;
     const { manifest, sequence } = standing;
@@ -159,7 +169,7 @@ export class LedgerSnapshotWriter {
     const { checkpoint } = manifest;
     if (this.#refused !== undefined && isSameCheckpoint(checkpoint, this.#refused))
       return undefined;
-    if (checkpoint.version + this.#place.everyEntries <= version) return undefined;
+    if (checkpoint.version + everyEntries <= version) return undefined;
     return needless(checkpoint, `there is one of version ${checkpoint.version}`);
   }
 

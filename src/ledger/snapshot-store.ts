@@ -16,11 +16,12 @@ import {
 import {
   LedgerSnapshotWriter,
   type SnapshotPlace,
+  type WriteOptions,
   type WriteOutcome,
 } from "./snapshot-store-writer.ts";
 
 export type { LedgerCheckpoint } from "./snapshot-store-manifest.ts";
-export type { WriteOutcome } from "./snapshot-store-writer.ts";
+export type { WriteOptions, WriteOutcome } from "./snapshot-store-writer.ts";
 
 /** The state of a ledger as it was written. */
 export interface LedgerSnapshot {
@@ -137,12 +138,14 @@ export class SnapshotStore {
     checkpoint: LedgerCheckpoint,
     chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
     signal: AbortSignal,
+    options: WriteOptions = {},
   ): Promise<WriteOutcome> {
     assertCheckpoint(checkpoint);
+    if (options.everyEntries !== undefined) count("everyEntries", options.everyEntries, 1);
     const startedAt = performance.now();
     const { version } = checkpoint;
     try {
-      const outcome = await this.#writer.write(checkpoint, chunks, signal);
+      const outcome = await this.#writer.write(checkpoint, chunks, signal, options);
       if (outcome.kind === "written") this.#tell("written", startedAt, { version, ...outcome });
       else this.#tell("dropped", startedAt, { version, reason: outcome.reason });
       return outcome;

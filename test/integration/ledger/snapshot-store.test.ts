@@ -176,6 +176,21 @@ describe("a snapshot that is not needed", () => {
     expect(dropped[0]?.reason).toContain("version 50");
   });
 
+  it("is written for fewer entries where the caller says so, but never over one as far", async () => {
+    const bucket = freshBucket();
+    const snapshots = await openSnapshots(bucket, { everyEntries: 1_000 });
+    await snapshots.write(at(50), stateAt(50, 2), signal);
+    const last = { everyEntries: 10 };
+    for (const version of [50, 59]) {
+      const outcome = await snapshots.write(at(version), [], signal, last);
+      expect(outcome).toMatchObject({ kind: "needless", checkpoint: at(50) });
+    }
+    expect((await snapshots.write(at(60), stateAt(60, 1), signal, last)).kind).toBe("written");
+    const failure = await failureOf(snapshots.write(at(99), [], signal, { everyEntries: 0 }));
+    expect(failure).toMatchObject({ argument: "everyEntries" });
+    expect(await snapshots.restore(signal)).toEqual({ checkpoint: at(60), chunks: stateAt(60, 1) });
+  });
+
   it("is written over one that is further of a journal that is no more, but over no other", async () => {
     const bucket = freshBucket();
     const snapshots = await openSnapshots(bucket);
