@@ -55,7 +55,10 @@ export function decidePosting(
   assertUsable(destination);
   const from = books.holding(source, asset);
   const amount = movable(source, from, asked.amount, frame);
-  if (amount === 0n) return emptyPosting(asked);
+  if (amount === 0n) {
+    touch(books, asked);
+    return emptyPosting(asked);
+  }
   const { drained, borrowed, slices } = takeFrom(books, source, from, amount, expiresAt, frame);
   const offered = asked.restores === undefined ? slices : restored(asked.restores, amount);
   const to = books.holding(destination, asset);
@@ -74,6 +77,14 @@ export function decidePosting(
   };
 }
 
+/** @throws {AccountNotUsableError} of the first one; where funds are missing too, that is what is told */
+export function assertAccounts(books: Books, postings: readonly AskedPosting[]): void {
+  for (const { source, destination } of postings) {
+    assertUsable(books.accounts.get(source));
+    assertUsable(books.accounts.get(destination));
+  }
+}
+
 /** Posts what was recorded. */
 export function applyPosting(
   books: Books,
@@ -84,7 +95,10 @@ export function applyPosting(
   order: DrainOrder,
 ): void {
   const { asset, amount, drained, borrowed, made, repaid } = posting;
-  if (amount === 0n) return;
+  if (amount === 0n) {
+    touch(books, posting);
+    return;
+  }
   const from = books.holding(books.account(posting.source), asset);
   const { value } = from;
   let { lots } = value;
@@ -96,7 +110,21 @@ export function applyPosting(
   credit(books, to, amount, made, repaid, frame, decidedAt);
 }
 
-function assertUsable({ name, value }: AccountCell): void {
+/** Makes accounts known that an entry speaks of, though it moved nothing: what is decided behind it counts on them. */
+function touch(
+  books: Books,
+  { source, destination, asset }: Pick<PostingEntry, "source" | "destination" | "asset">,
+): void {
+  for (const name of [source, destination]) {
+    const cell = books.holding(books.account(name), asset);
+    books.put(cell, cell.value);
+  }
+}
+
+/** An account that nothing was said of yet can be used. */
+function assertUsable(account: AccountCell | undefined): void {
+  if (account === undefined) return;
+  const { name, value } = account;
   if (value.closed) throw new AccountNotUsableError(name, "closed");
   if (value.frozen) throw new AccountNotUsableError(name, "frozen");
 }

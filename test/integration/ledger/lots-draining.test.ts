@@ -146,7 +146,9 @@ describe("a shortfall", () => {
       expect(postings).toMatchObject([{ amount: 0n, asked: 5n }]);
       expect(await reader.balance("alice", asset)).toBe(0n);
       expect(await reader.lots("alice", asset)).toEqual([]);
-      expect(await reader.trialBalance()).toEqual([]);
+      const nothing = { debits: 0n, credits: 0n, difference: 0n, expired: 0n };
+      expect(await reader.trialBalance()).toEqual([{ asset, ...nothing }]);
+      expect((await reader.transactions({ account: "alice" })).items).toHaveLength(1);
     }
   });
 });
