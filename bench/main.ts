@@ -21,6 +21,7 @@ const BENCHES = [
   "memory",
   "follow",
   "projection",
+  "ledger",
 ] as const;
 
 const options = readOptions();

@@ -3,7 +3,17 @@ import type { Machine } from "./machine.ts";
 import { median } from "./statistics.ts";
 
 /** What a figure counts. `"x"` is a ratio of two figures of one round. */
-export type Unit = "events/s" | "appends/s" | "ms" | "us" | "x" | "MB" | "%" | "B";
+export type Unit =
+  | "tx/s"
+  | "reads/s"
+  | "events/s"
+  | "appends/s"
+  | "ms"
+  | "us"
+  | "x"
+  | "MB"
+  | "%"
+  | "B";
 
 /** A figure that was taken several times. */
 export interface Measure {

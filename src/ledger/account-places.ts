@@ -5,15 +5,12 @@ import { PackedPositions } from "./packed-positions.ts";
 /** Up to so many positions stand in an array of their own size, which is smaller than one of bytes. */
 const FEW = 16;
 
-const NONE: readonly number[] = [];
-
 /**
  * The positions of the commits that touched an account, ascending: where its history is read from. Most accounts have
  * few and take some hundred bytes; the others take one to three bytes a position.
  */
 export class AccountPlaces {
-  /** Replaced, never changed: who iterates keeps what was there. */
-  #few: readonly number[] = NONE;
+  readonly #few: number[] = [];
   #many: PackedPositions | undefined;
 
   /** How many positions. */
@@ -35,17 +32,17 @@ export class AccountPlaces {
       throw new InconsistentStateError(`expected a position above ${last}, found ${position}`);
     }
     if (many !== undefined) many.add(position);
-    else if (this.#few.length < FEW) this.#few = [...this.#few, position];
+    else if (this.#few.length < FEW) this.#few.push(position);
     else {
       this.#many = new PackedPositions([...this.#few, position]);
-      this.#few = NONE;
+      this.#few.length = 0;
     }
   }
 
   /** All positions that were there when the first one was taken, ascending. */
   *positions(): Generator<number, void, undefined> {
     const many = this.#many;
-    if (many === undefined) yield* this.#few;
+    if (many === undefined) yield* this.#few.slice();
     else yield* many.positions();
   }
 
@@ -62,15 +59,20 @@ export class AccountPlaces {
     return below.reverse().slice(0, limit);
   }
 
+  /** The positions as they are now, to be encoded later. */
+  freeze(): () => Uint8Array {
+    if (this.#many === undefined) {
+      const few = this.#few.slice();
+      return () => encoded(few.length, new PackedPositions(few).packed());
+    }
+    const bytes = this.encode();
+    return () => bytes;
+  }
+
   /** As bytes that depend on the positions only: their count, then the distance of each from the one before. */
   encode(): Uint8Array {
     const deltas = this.#many?.packed() ?? new PackedPositions(this.#few).packed();
-    const head = new Uint8Array(8);
-    const length = writeVarint(head, 0, this.count);
-    const bytes = new Uint8Array(length + deltas.length);
-    bytes.set(head.subarray(0, length));
-    bytes.set(deltas, length);
-    return bytes;
+    return encoded(this.count, deltas);
   }
 
   /**
@@ -92,4 +94,13 @@ export class AccountPlaces {
     }
     return places;
   }
+}
+
+function encoded(count: number, deltas: Uint8Array): Uint8Array {
+  const head = new Uint8Array(8);
+  const length = writeVarint(head, 0, count);
+  const bytes = new Uint8Array(length + deltas.length);
+  bytes.set(head.subarray(0, length));
+  bytes.set(deltas, length);
+  return bytes;
 }

@@ -6,11 +6,6 @@ import type { Asked } from "./prepare.ts";
 /** What a command came to. */
 export type Outcome = Decided | readonly DecidedItem[] | undefined;
 
-/** What was decided of a command; told when its group is acknowledged. */
-export type Verdict =
-  | { readonly kind: "decided"; readonly outcome: Outcome }
-  | { readonly kind: "refused"; readonly error: unknown };
-
 /** A command on its way. */
 export class Command {
   readonly asked: Asked;
@@ -18,7 +13,9 @@ export class Command {
   readonly #resolve: (outcome: Outcome) => void;
   readonly #reject: (error: unknown) => void;
   #lookups: Map<string, FoundEntry | undefined> | undefined;
-  verdict: Verdict | undefined;
+  /** What it came to, or why it was refused; told when its group is acknowledged. */
+  outcome: Outcome;
+  refusal: { readonly error: unknown } | undefined;
 
   constructor(
     asked: Asked,
@@ -39,8 +36,7 @@ export class Command {
 
   /** Whether entries of the journal come of it: their outcome may be unknown. */
   get hasEntries(): boolean {
-    if (this.verdict?.kind !== "decided") return false;
-    const { outcome } = this.verdict;
+    const { outcome } = this;
     if (outcome === undefined) return false;
     return "entry" in outcome ? isNew(outcome) : outcome.some(isNew);
   }
@@ -52,15 +48,15 @@ export class Command {
 
   /** It is to be decided again. */
   forget(): void {
-    this.verdict = undefined;
+    this.outcome = undefined;
+    this.refusal = undefined;
     this.#lookups = undefined;
   }
 
-  /** Tells the verdict. */
+  /** Tells its outcome. */
   settle(): void {
-    const { verdict } = this;
-    if (verdict?.kind === "decided") this.#resolve(verdict.outcome);
-    else this.#reject(verdict?.error);
+    if (this.refusal === undefined) this.#resolve(this.outcome);
+    else this.#reject(this.refusal.error);
   }
 
   reject(error: unknown): void {

@@ -3,7 +3,13 @@ import { PreconditionFailedError, TransactionTooLargeError } from "./errors.ts";
 import { packEntries } from "./journal-codec.ts";
 import type { JournalEntry, PostedEntry, PostingEntry } from "./journal-entry.ts";
 import type { Lookups } from "./lookups.ts";
-import { type AskedPosting, decidePosting, type PostingFrame } from "./posting.ts";
+import {
+  type AskedPosting,
+  assertAccounts,
+  assertNoneBelowZero,
+  decidePosting,
+  type PostingFrame,
+} from "./posting.ts";
 import { balancesOf } from "./prepare.ts";
 import type { LedgerState } from "./state.ts";
 
@@ -47,6 +53,8 @@ export function decidePostings(
     prefers: how.prefers,
     nextIndex: 0,
   };
+  // a single posting looks at its accounts before its funds anyway
+  if (postings.length > 1) assertAccounts(state.books, postings);
   const decided: PostingEntry[] = [];
   let lots = 0;
   for (const posting of postings) {
@@ -54,6 +62,7 @@ export function decidePostings(
     lots += (entry.drained?.length ?? 0) + (entry.made?.length ?? 0);
     decided.push(entry);
   }
+  if (how.reverting === "strict") assertNoneBelowZero(state.books, postings, frame);
   if (lots > MAX_LOTS) throw new TransactionTooLargeError(lots, MAX_LOTS, "lots");
   // field by field: spreading an object costs more than the decision
   const { key, at, reference, metadata, reverts, captures } = draft;

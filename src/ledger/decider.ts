@@ -8,8 +8,9 @@ import {
   InconsistentStateError,
   PreconditionFailedError,
 } from "./errors.ts";
-import type { EntryReference, JournalEntry } from "./journal-entry.ts";
+import type { JournalEntry } from "./journal-entry.ts";
 import { type FoundEntry, LookupNeeded, type Lookups, lookUp } from "./lookups.ts";
+import type { Grant } from "./lot-list.ts";
 import type { AskedBatch, AskedSingle } from "./prepare.ts";
 import { idOf, type LedgerState } from "./state.ts";
 
@@ -20,20 +21,12 @@ export interface Decided {
   readonly version: number;
   readonly dryRun: boolean;
   readonly replayed: boolean;
-  /** The first result, where this repeats one that was not acknowledged when this was decided. */
-  readonly first: Decided | undefined;
-  /** Where the entry stands, once that is acknowledged; never for a dry run. */
-  place: EntryReference | undefined;
+  /** The commit that the entry stands in; its position is known once it is acknowledged. undefined for a dry run. */
+  readonly commit: Grant["commit"] | undefined;
 }
 
 /** What one of an atomic batch comes to. */
 export type DecidedItem = Decided | { readonly error: unknown };
-
-/** A command that waits for its acknowledgement, by its key or its reference. */
-interface Pending {
-  readonly decided: Decided;
-  readonly content: number;
-}
 
 /**
  * Decides commands on the state in memory, one after the other: what is decided is in the state at once. Errors come
@@ -43,8 +36,8 @@ interface Pending {
 export class Decider {
   readonly #state: LedgerState;
   readonly #maxEntryBytes: number;
-  readonly #keys = new Map<string, Pending>();
-  readonly #references = new Map<string, Pending>();
+  readonly #keys = new Map<string, Decided>();
+  readonly #references = new Map<string, Decided>();
 
   constructor(state: LedgerState, maxEntryBytes: number) {
     this.#state = state;
@@ -60,7 +53,7 @@ export class Decider {
     const state = this.#state;
     state.begin();
     try {
-      const decided = this.#decide(asked, lookups, decidedAt);
+      const decided = this.#decide(asked, lookups, decidedAt, asked.options.dryRun);
       if (decided.dryRun) state.undo();
       return decided;
     } catch (error) {
@@ -75,9 +68,13 @@ export class Decider {
     state.begin();
     const decided: Decided[] = [];
     try {
-      for (const post of posts) decided.push(this.#decide(post, lookups, decidedAt));
-      if (options.dryRun) this.#takeBack(decided);
-      return decided;
+      // each sees what those before it did, in a dry run too
+      for (const post of posts) decided.push(this.#decide(post, lookups, decidedAt, false));
+      if (!options.dryRun) return decided;
+      this.#takeBack(decided);
+      return decided.map((one) =>
+        one.replayed ? one : { ...one, dryRun: true, commit: undefined },
+      );
     } catch (error) {
       this.#takeBack(decided);
       if (error instanceof LookupNeeded) throw error;
@@ -106,9 +103,9 @@ export class Decider {
     this.forget(decided.filter(({ replayed }) => !replayed).map(({ entry }) => entry));
   }
 
-  #decide(asked: AskedSingle, lookups: Lookups, decidedAt: number): Decided {
+  #decide(asked: AskedSingle, lookups: Lookups, decidedAt: number, dryRun: boolean): Decided {
     const state = this.#state;
-    const { key, expect, dryRun } = asked.options;
+    const { key, expect } = asked.options;
     const reference = "reference" in asked ? asked.reference : undefined;
     let content: number | undefined;
     if (key !== undefined || reference !== undefined) {
@@ -130,21 +127,12 @@ export class Decider {
     };
     const entry = decideEntry(asked, context);
     const version = state.version + 1;
-    const decided: Decided = {
-      entry,
-      version,
-      dryRun,
-      replayed: false,
-      first: undefined,
-      place: undefined,
-    };
+    const commit = dryRun ? undefined : state.commit;
+    const decided: Decided = { entry, version, dryRun, replayed: false, commit };
     if (dryRun) return decided;
     state.take(entry);
-    if (content !== undefined) {
-      const pending: Pending = { decided, content };
-      if (key !== undefined) this.#keys.set(key, pending);
-      if (reference !== undefined) this.#references.set(reference, pending);
-    }
+    if (key !== undefined) this.#keys.set(key, decided);
+    if (reference !== undefined) this.#references.set(reference, decided);
     return decided;
   }
 
@@ -152,7 +140,7 @@ export class Decider {
     if (key === undefined) return undefined;
     const pending = this.#keys.get(key);
     if (pending !== undefined) {
-      if (pending.content === content) return repeated(pending.decided);
+      if (pending.entry.content === content) return repeated(pending);
       throw new IdempotencyConflictError(key, undefined);
     }
     const { keys, fingerprints } = this.#state;
@@ -173,7 +161,7 @@ export class Decider {
     if (reference === undefined) return undefined;
     const pending = this.#references.get(reference);
     if (pending !== undefined) {
-      if (pending.content === content) return repeated(pending.decided);
+      if (pending.entry.content === content) return repeated(pending);
       throw new DuplicateReferenceError(reference, undefined);
     }
     const { references, fingerprints } = this.#state;
@@ -199,16 +187,11 @@ function recorded(lookups: Lookups, id: string): FoundEntry {
 }
 
 function first({ entry, place }: FoundEntry): Decided {
-  return {
-    entry,
-    version: place.version,
-    dryRun: false,
-    replayed: true,
-    first: undefined,
-    place,
-  };
+  const { position, index, version } = place;
+  const commit = { position, firstVersion: version - index };
+  return { entry, version, dryRun: false, replayed: true, commit };
 }
 
-function repeated(decided: Decided): Decided {
-  return { ...decided, replayed: true, first: decided };
+function repeated({ entry, version, commit }: Decided): Decided {
+  return { entry, version, dryRun: false, replayed: true, commit };
 }

@@ -13,6 +13,7 @@ import {
   resolveEngineOptions,
 } from "./engine-options.ts";
 import { CommandTimeoutError, JournalBrokenError } from "./errors.ts";
+import { EngineSnapshots } from "./engine-snapshots.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { Journal } from "./journal.ts";
 import { joinPieces, packEntries } from "./journal-codec.ts";
@@ -36,12 +37,14 @@ export class LedgerEngine {
   readonly #commits: GroupCommit;
   readonly #unlisten: () => void;
   readonly #timer: NodeJS.Timeout | undefined;
+  readonly #snapshots: EngineSnapshots | undefined;
   #refreshing: Promise<unknown> | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor(parts: EngineParts, state: LedgerState, listen: Listen) {
-    const { journal, settings, clock } = parts;
+    const { journal, settings, clock, snapshots } = parts;
     this.journal = journal;
+    this.#snapshots = snapshots;
     this.settings = settings;
     this.#clock = clock;
     this.#commits = new GroupCommit(
@@ -50,7 +53,7 @@ export class LedgerEngine {
         settings,
         load: () => load(parts),
         clock: clock.read,
-        onCommit: () => {},
+        onCommit: (state) => snapshots?.passed(state),
       },
       state,
     );
@@ -70,11 +73,13 @@ export class LedgerEngine {
     const any = store as unknown as EventStore;
     const settings = resolveEngineOptions(options, store.stream);
     const clock = new TrustedClock(any, settings.now, settings.maxClockSkewMs);
-    const parts = { journal: new Journal(any, info.name), settings, clock, info };
+    const journal = new Journal(any, info.name);
     await clock.start();
     try {
+      const snapshots = await EngineSnapshots.open(journal, settings);
+      const parts = { journal, settings, clock, info, snapshots };
       const state = await load(parts);
-      return new LedgerEngine(parts, state, parts.journal.onRollback);
+      return new LedgerEngine(parts, state, journal.onRollback);
     } catch (error) {
       clock.stop();
       throw error;
@@ -136,6 +141,7 @@ export class LedgerEngine {
     this.#clock.stop();
     this.#unlisten();
     await this.#commits.close();
+    await this.#snapshots?.close(this.state);
   }
 
   #look(): void {
@@ -163,13 +169,15 @@ interface EngineParts {
   readonly settings: EngineSettings;
   readonly clock: TrustedClock;
   readonly info: LedgerInfo;
+  readonly snapshots: EngineSnapshots | undefined;
 }
 
 /** The state as the journal has it, which is begun where it is empty. */
-async function load({ journal, settings, clock, info }: EngineParts): Promise<LedgerState> {
-  const state = new LedgerState();
-  for await (const commit of journal.readOn(state.point)) applyCommit(state, commit);
+async function load(parts: EngineParts): Promise<LedgerState> {
+  const { journal, settings, clock, info, snapshots } = parts;
   const { commandTimeoutMs } = settings;
+  const state = (await snapshots?.restore(journal, commandTimeoutMs)) ?? new LedgerState();
+  for await (const commit of journal.readOn(state.point)) applyCommit(state, commit);
   if (state.version === 0) await begin(journal, info, clock.read(), commandTimeoutMs);
   for await (const commit of journal.tail(state.point, commandTimeoutMs))
     applyCommit(state, commit);

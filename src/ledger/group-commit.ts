@@ -197,20 +197,17 @@ export class GroupCommit {
   #decide(command: Command): LookupNeeded | undefined {
     const { asked, lookups } = command;
     try {
-      if (asked.kind === "refresh") {
-        command.verdict = { kind: "decided", outcome: undefined };
-      } else {
+      if (asked.kind !== "refresh") {
         const decidedAt = Math.max(this.#parts.clock(), this.#state.decidedAt);
-        const outcome =
+        command.outcome =
           asked.kind === "batch"
             ? this.#decider.decideAll(asked, lookups, decidedAt)
             : this.#decider.decide(asked, lookups, decidedAt);
-        command.verdict = { kind: "decided", outcome };
         this.#open.weigh(command);
       }
     } catch (error) {
       if (error instanceof LookupNeeded) return error;
-      command.verdict = { kind: "refused", error };
+      command.refusal = { error };
     }
     return undefined;
   }

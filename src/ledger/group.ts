@@ -36,9 +36,8 @@ export class Group {
   }
 
   /** Counts what a command was decided to, before it is packed. */
-  weigh({ asked, verdict }: Command): void {
-    if (verdict?.kind !== "decided" || verdict.outcome === undefined) return;
-    const { outcome } = verdict;
+  weigh({ asked, outcome }: Command): void {
+    if (outcome === undefined) return;
     const metadataBytes = "metadataBytes" in asked ? asked.metadataBytes : 0;
     if ("entry" in outcome) this.#weigh(outcome, metadataBytes);
     else for (const item of outcome) if ("entry" in item) this.#weigh(item, 0);
@@ -55,28 +54,8 @@ export class Group {
     return joinPieces(this.#pieces, this.#packed);
   }
 
-  /** It is acknowledged: gives the entries their places, and tells the commands. */
+  /** It is acknowledged: tells the commands. */
   settle(): void {
-    for (const command of this.commands) this.#place(command);
     for (const command of this.commands) command.settle();
-  }
-
-  #place({ verdict }: Command): void {
-    if (verdict?.kind !== "decided") return;
-    const { outcome } = verdict;
-    if (outcome === undefined) return;
-    if ("entry" in outcome) this.#placeOne(outcome);
-    else for (const item of outcome) if ("entry" in item) this.#placeOne(item);
-  }
-
-  #placeOne(decided: Decided): void {
-    const { commit } = this.pending ?? {};
-    if (decided.dryRun || decided.place !== undefined || commit === undefined) return;
-    if (decided.first === undefined) {
-      const { version } = decided;
-      decided.place = { position: commit.position, index: version - commit.firstVersion, version };
-    } else {
-      decided.place = decided.first.place;
-    }
   }
 }

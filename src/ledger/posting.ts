@@ -29,7 +29,7 @@ export interface PostingFrame {
   readonly order: DrainOrder;
   /** Take what is there where there is less. */
   readonly partial: boolean;
-  /** Of a revert: whether an account may end below zero for it (`"force"`), or may not, whatever its overdraft. */
+  /** Of a revert: whether accounts may end below zero for it (`"force"`), or may not, whatever their overdraft. */
   readonly reverting: "force" | "strict" | undefined;
   /** Prefer lots that this entry made. */
   readonly prefers: number | undefined;
@@ -49,6 +49,7 @@ export function decidePosting(
   frame: PostingFrame,
 ): PostingEntry {
   const { asset, expiresAt } = asked;
+  const { added } = books;
   const source = books.account(asked.source);
   const destination = books.account(asked.destination);
   assertUsable(source);
@@ -58,6 +59,10 @@ export function decidePosting(
   if (amount === 0n) {
     touch(books, asked);
     return emptyPosting(asked);
+  }
+  if (from.value.lots === undefined) {
+    const to = books.holding(destination, asset);
+    if (to.value.lots === undefined) return moveSum(books, from, to, asked, amount, frame);
   }
   const { drained, borrowed, slices } = takeFrom(books, source, from, amount, expiresAt, frame);
   const offered = asked.restores === undefined ? slices : restored(asked.restores, amount);
@@ -77,11 +82,56 @@ export function decidePosting(
   };
 }
 
+/** Between two running sums: no lots, no debt. */
+function moveSum(
+  books: Books,
+  from: HoldingCell,
+  to: HoldingCell,
+  { source, destination, asset, amount: asked }: AskedPosting,
+  amount: bigint,
+  { decidedAt }: PostingFrame,
+): PostingEntry {
+  const { value } = from;
+  const holds = value.holdsAt(decidedAt);
+  books.put(from, new Holding(value.balance - amount, 0n, undefined, holds));
+  const { value: before } = to;
+  const others = before.holdsAt(decidedAt);
+  books.put(to, new Holding(before.balance + amount, 0n, undefined, others));
+  return {
+    source,
+    destination,
+    asset,
+    amount,
+    asked,
+    drained: undefined,
+    borrowed: 0n,
+    made: undefined,
+    repaid: 0n,
+  };
+}
+
 /** @throws {AccountNotUsableError} of the first one; where funds are missing too, that is what is told */
 export function assertAccounts(books: Books, postings: readonly AskedPosting[]): void {
   for (const { source, destination } of postings) {
     assertUsable(books.accounts.get(source));
     assertUsable(books.accounts.get(destination));
+  }
+}
+
+/**
+ * Of a revert, once all of it is posted: what an account gives back may be what it gets back.
+ *
+ * @throws {InsufficientFundsError} of the first account that gives, and is below zero now
+ */
+export function assertNoneBelowZero(
+  books: Books,
+  postings: readonly AskedPosting[],
+  { at, decidedAt }: PostingFrame,
+): void {
+  for (const { source, asset, amount } of postings) {
+    if (source === WORLD) continue;
+    const left = books.accounts.get(source)?.holding(asset)?.value.spendable(at, decidedAt) ?? 0n;
+    if (left < 0n) throw new InsufficientFundsError(source, asset, amount, amount + left);
   }
 }
 
@@ -137,10 +187,9 @@ function movable(
   { at, decidedAt, partial, reverting }: PostingFrame,
 ): bigint {
   const { overdraft, issuer } = account.value;
-  if (account.name === WORLD || reverting === "force") return amount;
-  if ((issuer || overdraft === undefined) && reverting === undefined) return amount;
-  const spendable = value.spendable(at, decidedAt);
-  const available = reverting === "strict" ? spendable : spendable + (overdraft ?? 0n);
+  // world is an issuer; what a revert leaves is looked at when all of it is posted
+  if (issuer || overdraft === undefined || reverting !== undefined) return amount;
+  const available = value.spendable(at, decidedAt) + overdraft;
   if (amount <= available) return amount;
   if (!partial) throw new InsufficientFundsError(account.name, asset, amount, available);
   return available > 0n ? available : 0n;

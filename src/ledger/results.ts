@@ -1,15 +1,16 @@
 import type { Outcome } from "./command.ts";
 import type { Decided, DecidedItem } from "./decider.ts";
-import { idOf } from "./state.ts";
 import type { CommandResult, PostOutcome, TransactionResult } from "./transaction.ts";
 
 /** What callers are told of a command that made one entry. */
 export function commandResult(outcome: Outcome): CommandResult {
-  const { place, entry, version, replayed } = single(outcome);
+  const { commit, entry, version, replayed } = single(outcome);
+  const position = commit?.position ?? 0;
+  const index = commit === undefined ? 0 : version - commit.firstVersion;
   return {
-    id: place === undefined ? "" : idOf(place),
-    position: place?.position ?? 0,
-    index: place?.index ?? 0,
+    id: commit === undefined ? "" : `${position}.${index}`,
+    position,
+    index,
     version,
     decidedAt: new Date(entry.decidedAt),
     replayed,
@@ -17,11 +18,13 @@ export function commandResult(outcome: Outcome): CommandResult {
 }
 
 export function transactionResult(outcome: Outcome): TransactionResult {
-  const { place, entry, version, replayed } = single(outcome);
+  const { commit, entry, version, replayed } = single(outcome);
+  const position = commit?.position ?? 0;
+  const index = commit === undefined ? 0 : version - commit.firstVersion;
   return {
-    id: place === undefined ? "" : idOf(place),
-    position: place?.position ?? 0,
-    index: place?.index ?? 0,
+    id: commit === undefined ? "" : `${position}.${index}`,
+    position,
+    index,
     version,
     decidedAt: new Date(entry.decidedAt),
     replayed,

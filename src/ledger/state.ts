@@ -69,7 +69,7 @@ export class LedgerState {
   readonly annotated: Map<number, number[]> = new Map();
   /** Accounts that acknowledged entries speak of. */
   readonly names: SortedNames = new SortedNames();
-  readonly references: PlaceTable = new PlaceTable();
+  references: PlaceTable = new PlaceTable();
   keys: RecentPlaces = new RecentPlaces(1);
   fingerprints: Fingerprints = new Fingerprints(0, 0);
   /** With what is not acknowledged. */
@@ -248,6 +248,17 @@ export class LedgerState {
     if (this.version === 0) this.opened = undefined;
     this.#entries = [];
     this.#commit = { position: 0, firstVersion: this.version + 1 };
+  }
+
+  /** What was put into it is what was acknowledged at a point. */
+  restored(point: JournalPoint, confirmedAt: number): void {
+    this.books.confirm(this.books.close());
+    this.point = point;
+    this.version = point.version;
+    this.confirmedAt = confirmedAt;
+    this.decidedAt = confirmedAt;
+    this.#entries = [];
+    this.#commit = { position: 0, firstVersion: point.version + 1 };
   }
 
   #open(entry: OpenedEntry): void {
