@@ -153,7 +153,7 @@ describe.skipIf(!isThere).each(DRAIN_POLICIES)(
           }
         }
         await rebuilding.close();
-        there(queries[0]);
+        expect(queries.length).toBeGreaterThan(0);
       },
     );
   },
