@@ -1,33 +1,18 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { accountOf, nameOf } from "../../../examples/journal-import/account-names.ts";
+import { loadJournal } from "../../../examples/journal-import/journal.ts";
 import { postingsOf } from "../../../examples/journal-import/postings.ts";
 import { freshStream } from "../../support/server.ts";
+import { changedFixture } from "./changed-fixture.ts";
 import { runExample } from "./run-example.ts";
 
 const part = fileURLToPath(new URL("../../fixtures/ledger/journal-part.json", import.meta.url));
 const whole = fileURLToPath(new URL("../../../../shared/data/journal.json", import.meta.url));
 const there = existsSync(whole);
 if (!there) console.warn(`skips the import of the whole journal: ${whole} is not there`);
-
-let folder = "";
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "annal-journal-"));
-});
-afterAll(() => rmSync(folder, { recursive: true }));
-
-/** A copy of the fixture in which a text, that must stand there, is replaced where it stands first. */
-function changedPart(from: string, to: string): string {
-  const text = readFileSync(part, "utf8");
-  expect(text).toContain(from);
-  const file = join(folder, "changed.json");
-  writeFileSync(file, text.replace(from, to));
-  return file;
-}
 
 describe("the journal-import example", () => {
   it("imports the journal that is built in, and nothing more when it runs again", async () => {
@@ -55,7 +40,7 @@ describe("the journal-import example", () => {
   });
 
   it("fails where one balance is another one, or is not named", async () => {
-    const changed = changedPart('"balance": "-307770000"', '"balance": "-307770001"');
+    const changed = changedFixture(part, [['"balance": "-307770000"', '"balance": "-307770001"']]);
     const args = ["--input", changed, "--stream", freshStream("JOURNAL")];
     const { code, output } = await runExample("journal-import", args);
     expect(output).toContain("Equity:Opening-Balances before 2012-07-01: expected -307770001");
@@ -73,29 +58,30 @@ describe("the journal-import example", () => {
   it("fails where a reference stands for another transaction already", async () => {
     const stream = ["--stream", freshStream("JOURNAL")];
     await runExample("journal-import", ["--input", part, ...stream]);
-    const changed = changedPart('"amount": "-307770000"', '"amount": "-1"');
-    const balanced = readFileSync(changed, "utf8").replace(
-      '"amount": "307770000"',
-      '"amount": "1"',
-    );
-    writeFileSync(changed, balanced);
+    const changed = changedFixture(part, [
+      ['"amount": "-307770000"', '"amount": "-1"'],
+      ['"amount": "307770000"', '"amount": "1"'],
+    ]);
     const { code, output } = await runExample("journal-import", ["--input", changed, ...stream]);
     expect(output).toContain("0 transactions posted, 31 there before");
     expect(output).toMatch(/txn-1: reference "txn-1" belongs to transaction .* another content/);
     expect(code).toBe(1);
   });
 
+  it("refuses entries that do not sum to zero with a message", async () => {
+    const file = changedFixture(part, [['"amount": "-307770000"', '"amount": "-1"']]);
+    const { code, output } = await runExample("journal-import", ["--input", file]);
+    expect(output).toContain("txn-1: its entries of USD/5 do not sum to zero, 307769999 of Assets");
+    expect(output).not.toMatch(/^\s+at /m);
+    expect(code).toBe(1);
+  });
+
   it.each([
-    { from: '"amount": "-307770000"', to: '"amount": "-1"', says: "txn-1: its entries of USD/5" },
     { from: '"amount": "-307770000"', to: '"amount": "1.5"', says: "expected a whole number" },
     { from: '"date": "2012-01-01"', to: '"date": "soon"', says: "transactions[0].date: expected" },
     { from: '"USD": 5', to: '"EUR": 5', says: "scale of USD: expected a whole number" },
-  ])("refuses $to in the file with a message", async ({ from, to, says }) => {
-    const args = ["--input", changedPart(from, to), "--stream", freshStream("JOURNAL")];
-    const { code, output } = await runExample("journal-import", args);
-    expect(output).toContain(says);
-    expect(output).not.toMatch(/^\s+at /m);
-    expect(code).toBe(1);
+  ])("refuses $to in the file with a message", ({ from, to, says }) => {
+    expect(() => loadJournal(changedFixture(part, [[from, to]]))).toThrow(says);
   });
 
   it.skipIf(!there)(
