@@ -110,7 +110,8 @@ export class Books {
       if (cell instanceof HoldingCell) cell.account.confirmed ??= cell.account.initial;
     }
     // what nothing was posted to after all
-    for (const cell of added) if (cell.confirmed === undefined) this.#forget(cell);
+    for (const cell of added)
+      if (cell.confirmed === undefined && cell.mark === 0) this.#forget(cell);
   }
 
   /** Takes back all that is not acknowledged: the open group, and closed ones that were not stored. */

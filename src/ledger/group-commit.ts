@@ -196,6 +196,8 @@ export class GroupCommit {
   /** @returns what must be read of the journal first */
   #decide(command: Command): LookupNeeded | undefined {
     const { asked, lookups } = command;
+    // what it needs could not be read
+    if (command.refusal !== undefined) return undefined;
     try {
       if (asked.kind !== "refresh") {
         const decidedAt = Math.max(this.#parts.clock(), this.#state.decidedAt);
@@ -215,6 +217,7 @@ export class GroupCommit {
   /** Reads what the commands need that come next, all at once. */
   async #lookAhead(first: string): Promise<void> {
     const { journal, settings } = this.#parts;
+    const { point } = this.#state;
     const next = this.#queue.slice(this.#at, this.#at + LOOKED_AHEAD);
     const wanted = new Map<string, Command[]>([[first, next.slice(0, 1)]]);
     for (const command of next) {
@@ -227,8 +230,13 @@ export class GroupCommit {
     }
     await Promise.all(
       Array.from(wanted, async ([id, commands]) => {
-        const entry = await journal.entryAt(preparePlace("id", id), settings.commandTimeoutMs);
-        for (const command of commands) command.found(id, entry);
+        const place = preparePlace("id", id);
+        try {
+          const entry = await journal.entryAt(place, settings.commandTimeoutMs, point);
+          for (const command of commands) command.found(id, entry);
+        } catch (error) {
+          for (const command of commands) command.refusal = { error };
+        }
       }),
     );
   }

@@ -52,8 +52,8 @@ export class History {
 
   async transaction(place: AskedPlace): Promise<Transaction | undefined> {
     await this.#engine.current();
-    const { journal, settings } = this.#engine;
-    const found = await journal.entryAt(place, settings.commandTimeoutMs);
+    const { journal, settings, state } = this.#engine;
+    const found = await journal.entryAt(place, settings.commandTimeoutMs, state.point);
     return found === undefined ? undefined : await this.#transaction(found);
   }
 

@@ -7,12 +7,12 @@ import { internalsOf, type StoreInternals } from "../store/internals.ts";
 import { actorSubject } from "../store/subject.ts";
 import type { AppendResult } from "../store/writer.ts";
 import { CHAIN_HEADER, chainHash } from "./chain.ts";
-import { JournalBrokenError } from "./errors.ts";
+import { InconsistentStateError, JournalBrokenError } from "./errors.ts";
 import { decodeEntry } from "./journal-codec.ts";
 import type { JournalEntry } from "./journal-entry.ts";
 import type { FoundEntry } from "./lookups.ts";
 import type { AskedPlace } from "./prepare.ts";
-import type { JournalPoint } from "./state.ts";
+import { JOURNAL_START, type JournalPoint } from "./state.ts";
 
 /** A commit of a journal whose link of the chain was found right. */
 export interface JournalCommit {
@@ -148,12 +148,18 @@ export class Journal {
     }
   }
 
-  /** The entry at a place; undefined where none of this journal stands there. */
+  /**
+   * The entry at a place; undefined where none of this journal stands there.
+   *
+   * @param known how far the journal is known
+   * @throws {InconsistentStateError} nothing stands there although the journal goes on behind it
+   */
   async entryAt(
     { position, index }: AskedPlace,
     timeoutMs: number,
+    known: JournalPoint = JOURNAL_START,
   ): Promise<FoundEntry | undefined> {
-    const commit = await this.commitAt(position, timeoutMs);
+    const commit = await this.commitAt(position, timeoutMs, known);
     const event = commit?.payload.events[index];
     if (commit === undefined || event === undefined) return undefined;
     const version = commit.firstVersion + index;
@@ -161,13 +167,21 @@ export class Journal {
   }
 
   /** The commit at a position; undefined where none of this journal stands there. */
-  async commitAt(position: number, timeoutMs: number): Promise<StoredCommit | undefined> {
+  async commitAt(
+    position: number,
+    timeoutMs: number,
+    known: JournalPoint = JOURNAL_START,
+  ): Promise<StoredCommit | undefined> {
     const { direct, prefix } = this.#internals.context;
     if (position < 1) return undefined;
     const bounds = { timeoutMs };
     const message =
       (await direct.bySequence(position, bounds)) ??
       (await direct.leaderBySequence(position, bounds));
+    if (message === undefined && position <= known.position) {
+      const what = `nothing stands at position ${position} of the stream any more, and the journal of ledger "${this.ledger}" goes on to ${known.position}`;
+      throw new InconsistentStateError(what);
+    }
     return message?.subject === this.subject ? readCommit(message, prefix) : undefined;
   }
 
