@@ -125,7 +125,7 @@ function decideAccount(
   if (cell.holdings.length > 0 && (after.lots !== before.lots || after.issuer !== before.issuer)) {
     throw new AccountOptionsError(account, "lots and issuer are fixed by the first posting");
   }
-  if (after.closed && !cell.holdings.every(({ value }) => value.isEmpty)) {
+  if (after.closed && !cell.holdings.every(({ value }) => value.isEmptyAt(decidedAt))) {
     const reason = "only an account without balances, debts and holds can be closed";
     throw new AccountOptionsError(account, reason);
   }

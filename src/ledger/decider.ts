@@ -72,8 +72,9 @@ export class Decider {
       for (const post of posts) decided.push(this.#decide(post, lookups, decidedAt, false));
       if (!options.dryRun) return decided;
       this.#takeBack(decided);
+      const tried = new Set(decided.filter(({ replayed }) => !replayed).map(({ entry }) => entry));
       return decided.map((one) =>
-        one.replayed ? one : { ...one, dryRun: true, commit: undefined },
+        tried.has(one.entry) ? { ...one, dryRun: true, commit: undefined } : one,
       );
     } catch (error) {
       this.#takeBack(decided);

@@ -33,9 +33,9 @@ export class Holding {
     this.holds = holds;
   }
 
-  /** Whether nothing was ever posted to it, or nothing is left of it. */
-  get isEmpty(): boolean {
-    return this.balance === 0n && this.debt === 0n && this.holds.length === 0;
+  /** Whether nothing is in it at an instant, nothing owed and nothing held; what has expired may be left. */
+  isEmptyAt(at: number): boolean {
+    return this.balanceAt(at) === 0n && this.debt === 0n && this.heldAt(at) === 0n;
   }
 
   /** What is in it at an instant: unexpired lots less debt. */

@@ -49,7 +49,6 @@ export function decidePosting(
   frame: PostingFrame,
 ): PostingEntry {
   const { asset, expiresAt } = asked;
-  const { added } = books;
   const source = books.account(asked.source);
   const destination = books.account(asked.destination);
   assertUsable(source);
