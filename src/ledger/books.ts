@@ -38,6 +38,8 @@ export class Books {
   #undo: unknown[] = [];
   /** Accounts and holdings of the open group that were there already when the running command began. */
   #addedBefore = 0;
+  /** Cells that the open group had changed by then. */
+  #changedBefore = 0;
 
   /** Terms of accounts without their own. */
   set defaultTerms(terms: Pick<AccountTerms, "lots" | "overdraft">) {
@@ -80,6 +82,7 @@ export class Books {
   begin(): void {
     this.#undo.length = 0;
     this.#addedBefore = this.#open.added.length;
+    this.#changedBefore = this.#open.cells.length;
   }
 
   /** Takes back what was changed since {@link begin}. */
@@ -89,7 +92,11 @@ export class Books {
       (undo[at] as Cell<unknown>).value = undo[at + 1];
     }
     undo.length = 0;
-    const { added } = this.#open;
+    const { added, cells } = this.#open;
+    while (cells.length > this.#changedBefore) {
+      const cell = cells.pop();
+      if (cell !== undefined) cell.mark = 0;
+    }
     while (added.length > this.#addedBefore) this.#forget(added.pop());
   }
 

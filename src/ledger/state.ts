@@ -1,6 +1,6 @@
 import { AccountPlaces } from "./account-places.ts";
 import { Books, type ChangeSet } from "./books.ts";
-import type { AccountTerms, HoldingCell } from "./cells.ts";
+import { AccountCell, type AccountTerms, HoldingCell } from "./cells.ts";
 import { CHAIN_START } from "./chain.ts";
 import { type DrainOrder, drainOrder } from "./drain-order.ts";
 import { InconsistentStateError } from "./errors.ts";
@@ -228,6 +228,7 @@ export class LedgerState {
   confirm({ changes, entries, commit, decidedAt }: PendingCommit, point: JournalPoint): void {
     commit.position = point.position;
     this.books.confirm(changes);
+    this.#touch(changes, point.position);
     for (let index = 0; index < entries.length; index++) {
       const entry = entries[index];
       if (entry === undefined) continue;
@@ -289,10 +290,6 @@ export class LedgerState {
           this.#reverting.delete(entry.reverts.version);
         }
         if (entry.captures?.ended === true) this.holds.delete(idOf(entry.captures));
-        for (const { source, destination } of entry.postings) {
-          this.#touched(source, position);
-          this.#touched(destination, position);
-        }
         break;
       }
       case "hold-placed": {
@@ -300,34 +297,29 @@ export class LedgerState {
         if (reference !== undefined)
           this.references.add(this.fingerprints.of(reference), position, index);
         this.holds.set(idOf(place), { position, index, version, account, asset });
-        this.#touched(account, position);
         break;
       }
-      case "hold-released": {
-        const held = this.holds.get(idOf(entry.hold));
+      case "hold-released":
         this.holds.delete(idOf(entry.hold));
-        if (held !== undefined) this.#touched(held.account, position);
-        break;
-      }
-      case "account-changed":
-        this.#touched(entry.account, position);
         break;
       case "metadata-changed":
-        if (typeof entry.of === "string") this.#touched(entry.of, position);
-        else this.#annotated(entry.of.version, position);
+        if (typeof entry.of !== "string") this.#annotated(entry.of.version, position);
         break;
       default:
     }
   }
 
-  #touched(account: string, position: number): void {
-    const cell = this.books.accounts.get(account);
-    if (cell === undefined) return;
-    if (cell.places === undefined) {
-      cell.places = new AccountPlaces();
-      this.names.add(account);
+  /** Each account that an entry of a commit speaks of has a cell among those that the commit changed. */
+  #touch({ cells }: ChangeSet, position: number): void {
+    for (const cell of cells) {
+      const account = cell instanceof HoldingCell ? cell.account : cell;
+      if (!(account instanceof AccountCell)) continue;
+      if (account.places === undefined) {
+        account.places = new AccountPlaces();
+        this.names.add(account.name);
+      }
+      account.places.add(position);
     }
-    cell.places.add(position);
   }
 
   #annotated(version: number, position: number): void {
