@@ -39,6 +39,11 @@ export class MemoryJournal {
     return this.#commits.length;
   }
 
+  /** How many commits there are up to a position. */
+  lengthAt(position: number): number {
+    return this.#commits.filter((commit) => commit.position <= position).length;
+  }
+
   append(body: Uint8Array, count: number): void {
     // other messages of the stream stand in between
     const position = this.#commits.length * 3 + 2;
@@ -90,8 +95,16 @@ export interface Request {
   entries: number;
 }
 
+/** Looks at the state of a process. */
+export interface ProcessWatch {
+  /** Before something is decided. @returns what looks at what it came to */
+  deciding(state: LedgerState): (request: Request) => void;
+  /** What was not acknowledged has just been taken back. */
+  takenBack(state: LedgerState): void;
+}
+
 /** Commands that are stored together, on their way. */
-export interface Flight {
+interface Flight {
   readonly requests: readonly Request[];
   readonly pending: PendingCommit;
   readonly body: Uint8Array;
@@ -106,23 +119,32 @@ export interface Flight {
 export class LedgerProcess {
   readonly #journal: MemoryJournal;
   readonly #clock: () => number;
-  state: LedgerState;
-  #decider: Decider;
+  readonly #watch: ProcessWatch | undefined;
+  readonly state: LedgerState;
+  readonly #decider: Decider;
   #open: Request[] = [];
   #pieces: Uint8Array[] = [];
-  #read = 0;
-  flight: Flight | undefined;
+  #read: number;
+  #flight: Flight | undefined;
 
-  constructor(journal: MemoryJournal, clock: () => number) {
+  /** @param state what it begins with, instead of the whole journal */
+  constructor(
+    journal: MemoryJournal,
+    clock: () => number,
+    watch?: ProcessWatch,
+    state: LedgerState = new LedgerState(),
+  ) {
+    this.state = state;
+    this.#read = journal.lengthAt(state.point.position);
+    this.#watch = watch;
     this.#journal = journal;
     this.#clock = clock;
-    this.state = new LedgerState();
     this.#decider = new Decider(this.state, 1 << 20);
     this.#readOn();
   }
 
   get isIdle(): boolean {
-    return this.flight === undefined && this.#open.length === 0;
+    return this.#flight === undefined && this.#open.length === 0;
   }
 
   submit(commands: readonly NaiveCommand[], batch?: { readonly dryRun: boolean }): void {
@@ -131,8 +153,8 @@ export class LedgerProcess {
 
   /** Sends what is decided, behind what is acknowledged or on its way. */
   send(): void {
-    if (this.flight !== undefined || this.#open.length === 0) return;
-    this.flight = this.#launched(this.#read);
+    if (this.#flight !== undefined || this.#open.length === 0) return;
+    this.#flight = this.#launched(this.#read);
   }
 
   /**
@@ -141,9 +163,9 @@ export class LedgerProcess {
    * @returns the requests of the group, if it was stored behind what it was decided on
    */
   land({ lost }: { readonly lost: boolean }): readonly Request[] | undefined {
-    const { flight } = this;
+    const flight = this.#flight;
     if (flight === undefined) return undefined;
-    this.flight = undefined;
+    this.#flight = undefined;
     const { requests, pending, body, behind } = flight;
     const isStored = behind === this.#journal.length;
     const { entries } = pending;
@@ -158,7 +180,7 @@ export class LedgerProcess {
     const point = [...this.#journal.readOn(this.#read - 1)][0]?.point;
     if (point === undefined) throw new Error("the commit is not there");
     // the next group goes on its way before this one is told
-    if (this.#open.length > 0) this.flight = this.#launched(this.#read);
+    if (this.#open.length > 0) this.#flight = this.#launched(this.#read);
     this.state.confirm(pending, point);
     this.#decider.forget(pending.entries);
     return requests;
@@ -166,7 +188,7 @@ export class LedgerProcess {
 
   /** Learns what others wrote, and decides again what was not sent. */
   refresh(): void {
-    if (this.flight === undefined && this.#read < this.#journal.length)
+    if (this.#flight === undefined && this.#read < this.#journal.length)
       this.#takeBack(undefined, []);
   }
 
@@ -181,6 +203,7 @@ export class LedgerProcess {
   #takeBack(pending: PendingCommit | undefined, first: readonly Request[]): void {
     this.state.rollback(pending === undefined ? [] : [pending]);
     this.#decider.forgetAll();
+    this.#watch?.takenBack(this.state);
     const again = [...first, ...this.#open];
     this.#open = [];
     this.#pieces = [];
@@ -195,12 +218,14 @@ export class LedgerProcess {
 
   #decide(request: Request): void {
     const before = this.state.openEntries.length;
+    const decided = this.#watch?.deciding(this.state);
     request.now = this.#clock();
     const decidedAt = Math.max(request.now, this.state.decidedAt);
     request.verdicts = this.#verdicts(request, decidedAt);
     const made = this.state.openEntries.slice(before);
     request.entries = made.length;
     if (made.length > 0) this.#pieces.push(packEntries(made));
+    decided?.(request);
     this.#open.push(request);
   }
 
