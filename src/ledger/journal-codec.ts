@@ -2,6 +2,7 @@ import { UnsupportedFormatError } from "../errors.ts";
 import { BigInteger } from "../internal/big-integer.ts";
 import { pack } from "../store/packing.ts";
 import type { DecodedEvent } from "../store/payload.ts";
+import { serialisable } from "../store/serialisable.ts";
 import { DRAIN_POLICIES } from "./account.ts";
 import { InconsistentStateError } from "./errors.ts";
 import type {
@@ -63,14 +64,14 @@ function eventOf(entry: JournalEntry): [type: string, data: unknown[]] {
       const { at, postings, reference, metadata, reverts, captures } = entry;
       const list: unknown[] = [];
       for (const posting of postings) list.push(packPosting(posting));
-      data.push(list, at === decidedAt ? null : at, reference, metadata);
+      data.push(list, at === decidedAt ? null : at, reference, packDetails(metadata));
       data.push(packReference(reverts), packCaptured(captures));
       return [Type.posted, trimmed(data)];
     }
     case "hold-placed": {
       const { account, asset, amount, to, expiresAt, at, reference, metadata } = entry;
       data.push(account, asset, packAmount(amount), to, expiresAt);
-      data.push(at === decidedAt ? null : at, reference, metadata);
+      data.push(at === decidedAt ? null : at, reference, packDetails(metadata));
       return [Type.holdPlaced, trimmed(data)];
     }
     case "hold-released":
@@ -83,7 +84,7 @@ function eventOf(entry: JournalEntry): [type: string, data: unknown[]] {
     }
     case "metadata-changed": {
       const of = typeof entry.of === "string" ? entry.of : packReference(entry.of);
-      data.push(of, entry.set, entry.deleted);
+      data.push(of, packDetails(entry.set), entry.deleted);
       return [Type.metadataChanged, data];
     }
     case "opened": {
@@ -128,6 +129,11 @@ function packAmount(amount: bigint): number | BigInteger {
 
 function packLimit(limit: bigint | undefined): number | BigInteger | null {
   return limit === undefined ? null : packAmount(limit);
+}
+
+/** Callers' data: big integers among them have a form of their own, or come back as numbers, or not at all. */
+function packDetails(of: Details | undefined): unknown {
+  return of === undefined ? undefined : serialisable(of, "metadata", undefined);
 }
 
 function packReference(of: EntryReference | undefined): number[] | undefined {
