@@ -7,12 +7,29 @@ import { type TypedChannel, typedChannel } from "../internal/typed-channel.ts";
  * | channel | message |
  * |---|---|
  * | `annal:ledger:snapshot` | a snapshot of a ledger was written or restored, or not: {@link LedgerSnapshotMessage} |
+ * | `annal:ledger:commit` | commands were acknowledged together, or must be decided again: {@link LedgerCommitMessage} |
  */
 export const ledgerChannels: {
   readonly snapshot: TypedChannel<LedgerSnapshotMessage>;
+  readonly commit: TypedChannel<LedgerCommitMessage>;
 } = {
   snapshot: typedChannel("annal:ledger:snapshot"),
+  commit: typedChannel("annal:ledger:commit"),
 };
+
+/** Commands that were decided together. */
+export interface LedgerCommitMessage {
+  readonly ledger: string;
+  readonly commands: number;
+  /** Entries of the journal that they made; 0 where nothing was to be stored. */
+  readonly entries: number;
+  /** Bytes of the entries, at most. */
+  readonly bytes: number;
+  /** From sending to the acknowledgement; undefined where another process was faster. */
+  readonly durationMs: number | undefined;
+  /** The ledger's version with them; undefined where another process was faster. */
+  readonly version: number | undefined;
+}
 
 /** What became of a snapshot of a ledger. */
 export interface LedgerSnapshotMessage {

@@ -4,6 +4,8 @@ import type { LedgerInfo } from "./ledger-info.ts";
 
 /** What keeps a ledger's state in memory and appends to its journal. */
 export interface Engine {
+  /** Whether it cannot go on: the next one who opens the ledger needs another one. */
+  readonly hasFailed: boolean;
   close(): Promise<void>;
 }
 
@@ -22,13 +24,23 @@ export class LedgerEngines<E extends Engine> {
     const { name } = info;
     if (this.#closing !== undefined) return Promise.reject(new ClosedError("the ledgers"));
     const known = this.#engines.get(name);
-    if (known !== undefined) return known;
+    if (known !== undefined) return known.then((engine) => this.#unfailed(info, known, engine));
     const starting = this.#start(info);
     this.#engines.set(name, starting);
     starting.catch(() => {
       if (this.#engines.get(name) === starting) this.#engines.delete(name);
     });
     return starting;
+  }
+
+  /** An engine that can go on, in place of one that cannot. */
+  #unfailed(info: LedgerInfo, known: Promise<E>, engine: E): E | Promise<E> {
+    if (!engine.hasFailed) return engine;
+    if (this.#engines.get(info.name) === known) {
+      this.#engines.delete(info.name);
+      engine.close().catch(() => {});
+    }
+    return this.get(info);
   }
 
   /** Safe to call again; all calls end together. */

@@ -57,7 +57,10 @@ export class LedgerEngine {
       },
       state,
     );
-    this.#unlisten = listen(() => this.#commits.distrust());
+    this.#unlisten = listen(() => {
+      this.#commits.distrust();
+      this.#look();
+    });
     const { refreshMs } = settings;
     if (refreshMs === 0) return;
     this.#timer = setInterval(() => this.#look(), refreshMs);
@@ -95,6 +98,11 @@ export class LedgerEngine {
     return this.#commits.conflicts;
   }
 
+  /** Whether it cannot go on, because what its journal says is not to be trusted. */
+  get hasFailed(): boolean {
+    return this.#commits.hasFailed;
+  }
+
   /** Commands that wait or are on their way. */
   get pending(): number {
     return this.#commits.size;
@@ -123,8 +131,9 @@ export class LedgerEngine {
 
   /** Waits only where this process knows of commits that it has not applied. */
   current(): Promise<unknown> | undefined {
-    if (this.journal.seenVersion <= this.state.point.version || !this.#commits.isIdle)
-      return undefined;
+    const { isStale, isIdle } = this.#commits;
+    const isBehind = isStale || this.journal.seenVersion > this.state.point.version;
+    if (!isBehind || !isIdle) return undefined;
     this.#refreshing ??= this.refresh().finally(() => {
       this.#refreshing = undefined;
     });

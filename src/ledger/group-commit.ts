@@ -12,13 +12,14 @@ import { type Deferred, deferred } from "../internal/deferred.ts";
 import { uniqueIds } from "../internal/unique-ids.ts";
 import { Command, type Outcome } from "./command.ts";
 import { Decider } from "./decider.ts";
+import { ledgerChannels } from "./diagnostics.ts";
 import type { EngineSettings } from "./engine-options.ts";
 import { applyCommit } from "./journal-state.ts";
 import { Group } from "./group.ts";
 import type { Journal } from "./journal.ts";
 import { LookupNeeded } from "./lookups.ts";
-import { neededBy } from "./needed.ts";
-import { type Asked, preparePlace } from "./prepare.ts";
+import { lookAhead } from "./needed.ts";
+import type { Asked } from "./prepare.ts";
 import { Rivals } from "./rivals.ts";
 import type { JournalPoint, LedgerState } from "./state.ts";
 
@@ -96,6 +97,16 @@ export class GroupCommit {
     return this.#queue.length - this.#at + this.#open.commands.length + inFlight;
   }
 
+  /** Whether the state is known not to be what the journal says. */
+  get isStale(): boolean {
+    return this.#isBehind || this.#mustReload || this.#doubt !== undefined;
+  }
+
+  /** Whether it cannot go on: a new one must be made. */
+  get hasFailed(): boolean {
+    return this.#failure !== undefined;
+  }
+
   /** Whether nothing is on its way. */
   get isIdle(): boolean {
     return this.#running === undefined;
@@ -128,7 +139,7 @@ export class GroupCommit {
   /** Ends when all that was submitted is decided and acknowledged. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#running;
+    while (this.#running !== undefined) await this.#running;
   }
 
   #start(): void {
@@ -174,7 +185,8 @@ export class GroupCommit {
       } else {
         const needed = this.#decide(command);
         if (needed !== undefined) {
-          await this.#lookAhead(needed.id);
+          const next = this.#queue.slice(this.#at, this.#at + LOOKED_AHEAD);
+          await lookAhead(next, needed.id, this.#state, journal, settings.commandTimeoutMs);
           continue;
         }
         this.#open.add(command);
@@ -214,33 +226,6 @@ export class GroupCommit {
     return undefined;
   }
 
-  /** Reads what the commands need that come next, all at once. */
-  async #lookAhead(first: string): Promise<void> {
-    const { journal, settings } = this.#parts;
-    const { point } = this.#state;
-    const next = this.#queue.slice(this.#at, this.#at + LOOKED_AHEAD);
-    const wanted = new Map<string, Command[]>([[first, next.slice(0, 1)]]);
-    for (const command of next) {
-      for (const id of neededBy(command.asked, this.#state)) {
-        if (command.lookups.has(id) || (id === first && command === next[0])) continue;
-        const others = wanted.get(id);
-        if (others === undefined) wanted.set(id, [command]);
-        else others.push(command);
-      }
-    }
-    await Promise.all(
-      Array.from(wanted, async ([id, commands]) => {
-        const place = preparePlace("id", id);
-        try {
-          const entry = await journal.entryAt(place, settings.commandTimeoutMs, point);
-          for (const command of commands) command.found(id, entry);
-        } catch (error) {
-          for (const command of commands) command.refusal = { error };
-        }
-      }),
-    );
-  }
-
   /** Sends the open group; a group without entries asks whether what it was decided on is current. */
   #launch(behind: JournalPoint): void {
     const { journal, settings } = this.#parts;
@@ -276,13 +261,27 @@ export class GroupCommit {
       return;
     }
     const { point } = landed;
-    this.#rivals.won(performance.now() - sentAt);
+    const durationMs = performance.now() - sentAt;
+    this.#rivals.won(durationMs);
+    if (ledgerChannels.commit.hasSubscribers) this.#tell(group, durationMs, point);
     // the next group goes behind it at once, unless others should have a turn
     if (this.#open.commands.length > 0 && !this.#rivals.areNear) this.#launch(point);
     this.#state.confirm(pending, point);
     this.#decider.forget(pending.entries);
     group.settle();
     this.#parts.onCommit(this.#state);
+  }
+
+  #tell(
+    { commands, entries, bytes }: Group,
+    durationMs: number | undefined,
+    point: JournalPoint | undefined,
+  ): void {
+    if (!ledgerChannels.commit.hasSubscribers) return;
+    const { ledger } = this.#parts.journal;
+    const counts = { commands: commands.length, entries, bytes };
+    const version = point?.version;
+    ledgerChannels.commit.publish({ ledger, ...counts, durationMs, version });
   }
 
   /** Takes back what is not acknowledged. What was not stored for good is decided again, unless that cannot help. */
@@ -296,6 +295,7 @@ export class GroupCommit {
     }
     this.#undecide(again, group);
     if (isConflict) {
+      this.#tell(group, undefined, undefined);
       this.#rivals.lost();
       this.#isBehind = true;
     } else if (isUnknown) {
@@ -358,11 +358,14 @@ export class GroupCommit {
   async #readOn(): Promise<void> {
     const { journal, settings, onCommit } = this.#parts;
     if (this.#open.commands.length > 0) this.#undecide([], undefined);
+    const { version } = this.#state.point;
     for await (const commit of journal.tail(this.#state.point, settings.commandTimeoutMs)) {
       applyCommit(this.#state, commit);
       this.#rivals.seen();
       onCommit(this.#state);
     }
+    // a leader that is not up to date itself: it must not be asked in a hurry
+    if (this.#state.point.version === version) await sleep(backoffMs(BEHIND, 1));
   }
 
   /** Rejects what has waited too long. */

@@ -5,7 +5,7 @@ import { bigintExtension, pack, unpack } from "../store/packing.ts";
 import { maxDepth, serialisable } from "../store/serialisable.ts";
 import { AccountPlaces } from "./account-places.ts";
 import type { AccountCell, AccountTerms, HoldingCell } from "./cells.ts";
-import { drainOrder } from "./drain-order.ts";
+import type { DrainOrder } from "./drain-order.ts";
 import { InconsistentStateError } from "./errors.ts";
 import { type ActiveHold, Holding } from "./holding.ts";
 import { decodeEntry, packEntries } from "./journal-codec.ts";
@@ -240,7 +240,7 @@ function readTerms([
   };
 }
 
-function readLots(flat: readonly unknown[], order: ReturnType<typeof drainOrder>): LotList {
+function readLots(flat: readonly unknown[], order: DrainOrder): LotList {
   let lots = LotList.empty;
   for (let at = 0; at < flat.length; at += LOT_FIELDS) {
     const expiresAt = flat[at + 3];
