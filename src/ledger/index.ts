@@ -1,5 +1,6 @@
 export { DEFAULT_SETTINGS, DRAIN_POLICIES } from "./account.ts";
 export { CHAIN_HEADER, chainHash } from "./chain.ts";
+export { checkLedger } from "./check.ts";
 export { ledgerChannels } from "./diagnostics.ts";
 export {
   AccountNotUsableError,
@@ -27,6 +28,19 @@ export { Ledger } from "./ledger.ts";
 export { Ledgers } from "./ledgers.ts";
 export { WORLD } from "./names.ts";
 export type { AccountInfo, AccountOptions, DrainPolicyName, LedgerSettings } from "./account.ts";
+export type {
+  CheckedReadModel,
+  LedgerCheckOptions,
+  LedgerCheckProgress,
+  StoredLedgerCheckOptions,
+} from "./check.ts";
+export type {
+  ChainReport,
+  LedgerCheckFinding,
+  LedgerCheckPlace,
+  LedgerCheckReport,
+} from "./check-report.ts";
+export type { LedgerCheckPhase } from "./check-run.ts";
 export type {
   BalanceExpectation,
   CaptureOptions,

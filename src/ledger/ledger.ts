@@ -1,5 +1,7 @@
 import { InvalidArgumentError } from "../errors.ts";
 import type { AccountInfo, AccountOptions } from "./account.ts";
+import { checkOpenLedger, type LedgerCheckOptions } from "./check.ts";
+import type { LedgerCheckReport } from "./check-report.ts";
 import type {
   CaptureOptions,
   CommandOptions,
@@ -311,6 +313,21 @@ export class Ledger {
   /** Makes this process know all that stands in the journal now. */
   async refresh(options: Pick<CommandOptions, "signal"> = {}): Promise<void> {
     await this.#engine.refresh(options.signal);
+  }
+
+  /**
+   * Checks the ledger: first the hash chain of its journal, over the bytes as they are stored, from the first commit on;
+   * then derives the state anew from the journal alone, and compares it, value by value and in both directions, with the
+   * state of this process as it is when this is called, and with the snapshot. Commands go on meanwhile.
+   *
+   * It reads the whole journal, twice where something is found, and needs as much memory as the ledger's state again;
+   * twice as much where there is a snapshot. For what is stored of a ledger that cannot be opened see `checkLedger`.
+   *
+   * @returns a report; one that is `incomplete` says why, and names nothing of the state
+   * @throws {InvalidArgumentError}; what keeps it from asking the server; the signal's reason
+   */
+  async check(options: LedgerCheckOptions = {}): Promise<LedgerCheckReport> {
+    return checkOpenLedger(this.#engine, options);
   }
 
   async #post(input: () => TransactionInput, options?: FundsOptions): Promise<TransactionResult> {
