@@ -8,6 +8,8 @@ const OUTCOMES = [
     (does) => `${does} done`,
   ),
   "account account_options",
+  "metadata done",
+  "metadata transaction_not_found",
   "batch batch_refused",
   "batch insufficient_funds",
   "capture hold_ended",

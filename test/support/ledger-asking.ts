@@ -10,6 +10,7 @@ import {
   prepareAccountChange,
   prepareCapture,
   prepareHold,
+  prepareMetadataChange,
   prepareRelease,
   prepareRevert,
 } from "../../src/ledger/prepare-more.ts";
@@ -39,6 +40,11 @@ export function askedOf(command: NaiveCommand, idOf: IdOf): AskedSingle {
       return prepareRelease(idOf(command.hold), command.options);
     case "account":
       return prepareAccountChange(command.account, command.change, command.options);
+    case "metadata": {
+      const { of, set, deleted, options } = command;
+      const whose = typeof of === "string" ? { account: of } : { transaction: idOf(of) };
+      return prepareMetadataChange(whose, set, deleted, options);
+    }
     default:
       throw new TypeError(`a command of no kind: ${String(command satisfies never)}`);
   }

@@ -50,6 +50,8 @@ export function fundsOf(state: LedgerState, which: Which, ledger: NaiveLedger, i
   const naive: unknown[] = [];
   for (const account of ACCOUNTS) {
     const cell = state.books.accounts.get(account);
+    naive.push(ledger.metadata(account));
+    real.push((cell === undefined ? undefined : of(cell, which))?.metadata ?? {});
     for (const asset of ASSETS) {
       const found = cell?.holding(asset);
       const holding = found === undefined ? undefined : of(found, which);

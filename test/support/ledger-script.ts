@@ -243,6 +243,25 @@ const change = fc
       }),
   );
 
+const metadataKey = fc.constantFrom("x", "y", "z");
+const metadata = fc
+  .tuple(
+    fc.oneof(account, pick),
+    fc.dictionary(metadataKey, fc.oneof(fc.integer(), fc.bigInt())),
+    fc.oneof(fc.constant([]), fc.array(metadataKey, { minLength: 1, maxLength: 2 })),
+    options,
+  )
+  .map(
+    ([of, set, deleted, options]): Draft =>
+      (_now, ledger) => ({
+        does: "metadata",
+        of: typeof of === "string" ? of : picked(ledger, of % 5 === 0 ? "hold" : "posted", of),
+        set: { ...set },
+        deleted,
+        options: expecting(options, ledger),
+      }),
+  );
+
 /** Commands that post what they are given. */
 export const postings: fc.Arbitrary<Draft> = fc.oneof(
   { weight: 5, arbitrary: grant },
@@ -259,4 +278,5 @@ export const commands: fc.Arbitrary<Draft> = fc.oneof(
   { weight: 1, arbitrary: release },
   { weight: 4, arbitrary: revert },
   { weight: 1, arbitrary: change },
+  { weight: 1, arbitrary: metadata },
 );

@@ -7,7 +7,7 @@ import { fundsOf } from "./ledger-dump.ts";
 import { LedgerProcess, MemoryJournal, type ProcessWatch, type Request } from "./ledger-process.ts";
 import { commands, type Draft, OPENED, postings } from "./ledger-script.ts";
 import type { Refusal } from "./naive-books.ts";
-import type { NaiveCommand } from "./naive-commands.ts";
+import { type NaiveCommand, referenceOf } from "./naive-commands.ts";
 import { type Done, NaiveLedger } from "./naive-ledger.ts";
 
 /** What a ledger is created with. */
@@ -91,6 +91,8 @@ export class LedgerWorld {
   readonly #processes: LedgerProcess[] = [];
   readonly #seen: NaiveCommand[] = [];
   #image: readonly Uint8Array[] | undefined;
+  /** What commands with a key, or else a reference, came to, as often as they were done or repeated. */
+  readonly results = new Map<string, Done[]>();
   /** What commands came to. */
   readonly outcomes = new Set<string>();
   readonly #log: unknown[] = [];
@@ -226,7 +228,11 @@ export class LedgerWorld {
         : verdict;
     });
     assert.deepStrictEqual({ commands, verdicts: said }, { commands, verdicts: naive });
-    for (const each of naive) {
+    for (const [at, each] of naive.entries()) {
+      const of = commands[at];
+      const name = of && (of.options.idempotencyKey ?? referenceOf(of));
+      if (name !== undefined && !("refused" in each))
+        this.results.set(name, [...(this.results.get(name) ?? []), each]);
       const outcome = "refused" in each ? each.refused : each.replayed ? "replayed" : "done";
       this.outcomes.add(`${batch === undefined ? command.does : "batch"} ${outcome}`);
     }

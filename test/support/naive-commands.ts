@@ -22,7 +22,8 @@ export type NaiveCommand =
   | { readonly does: "hold"; readonly input: HoldInput; readonly options: CommandOptions }
   | CaptureCommand
   | { readonly does: "release"; readonly hold: number; readonly options: CommandOptions }
-  | AccountCommand;
+  | AccountCommand
+  | MetadataCommand;
 
 export interface PostCommand {
   readonly does: "post";
@@ -41,6 +42,15 @@ interface AccountCommand {
   readonly does: "account";
   readonly account: string;
   readonly change: AccountOptions;
+  readonly options: CommandOptions;
+}
+
+interface MetadataCommand {
+  readonly does: "metadata";
+  /** An account, or a transaction or hold. */
+  readonly of: string | number;
+  readonly set: Readonly<Record<string, unknown>>;
+  readonly deleted: readonly string[];
   readonly options: CommandOptions;
 }
 
@@ -85,6 +95,8 @@ export function contentOf(command: NaiveCommand): string {
       return textOf(["release", command.hold]);
     case "account":
       return textOf(["account", command.account, command.change]);
+    case "metadata":
+      return textOf(["metadata", command.of, command.set, command.deleted]);
     default: {
       const { input, options } = postOf(command);
       const { onShortfall = "reject" } = options;

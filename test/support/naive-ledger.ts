@@ -36,6 +36,7 @@ export class NaiveLedger {
   #log = {
     entries: [{ kind: "other", at: 0, moved: [] }] as Entry[],
     reverted: new Set<number>(),
+    metadata: new Map<string | number, Record<string, unknown>>(),
     done: new Map<string, { readonly content: string; readonly done: Done }>(),
     decidedAt: 0,
   };
@@ -55,6 +56,11 @@ export class NaiveLedger {
   /** Numbers of the entries of a kind. */
   versions(kind: Entry["kind"]): number[] {
     return this.#log.entries.flatMap((entry, at) => (entry.kind === kind ? [at + 1] : []));
+  }
+
+  /** What was said of an account, a transaction or a hold since it is there. */
+  metadata(of: string | number): Readonly<Record<string, unknown>> {
+    return this.#log.metadata.get(of) ?? {};
   }
 
   /** Does a command in full, or not at all. */
@@ -137,6 +143,8 @@ export class NaiveLedger {
         return { kind: "other", at: decidedAt, moved: [] };
       case "account":
         return this.#change(command.account, command.change, decidedAt);
+      case "metadata":
+        return this.#describe(command.of, command.set, command.deleted, decidedAt);
       default: {
         const { input, options } = postOf(command);
         const { reference } = input;
@@ -216,6 +224,20 @@ export class NaiveLedger {
     if (closed && !assets.every(isEmpty)) throw new RefusedError("account_options");
     const limit = overdraft === "unlimited" ? undefined : overdraft;
     books.data.accounts.set(name, { lots, issuer, frozen, closed, overdraft: limit });
+    return { kind: "other", at: decidedAt, moved: [] };
+  }
+
+  #describe(
+    of: string | number,
+    set: Readonly<Record<string, unknown>>,
+    deleted: readonly string[],
+    decidedAt: number,
+  ): Entry {
+    const kind = typeof of === "number" ? this.#log.entries[of - 1]?.kind : "account";
+    if (kind === undefined || kind === "other") throw new RefusedError("transaction_not_found");
+    const said = Object.entries({ ...this.metadata(of), ...set });
+    const left = said.filter(([key]) => !deleted.includes(key));
+    this.#log.metadata.set(of, Object.fromEntries(left));
     return { kind: "other", at: decidedAt, moved: [] };
   }
 
