@@ -1,17 +1,19 @@
 import { contentOf } from "./content.ts";
 import { decideEntry } from "./decide-entry.ts";
-import type { DecideContext } from "./decide-postings.ts";
+import { bytesAtMost, type DecideContext } from "./decide-postings.ts";
 import {
   BatchRefusedError,
   DuplicateReferenceError,
   IdempotencyConflictError,
   InconsistentStateError,
   PreconditionFailedError,
+  TransactionTooLargeError,
 } from "./errors.ts";
+import { packEntries } from "./journal-codec.ts";
 import type { JournalEntry } from "./journal-entry.ts";
 import { type FoundEntry, LookupNeeded, type Lookups, lookUp } from "./lookups.ts";
 import type { Grant } from "./lot-list.ts";
-import type { AskedBatch, AskedSingle } from "./prepare.ts";
+import type { AskedBatch, AskedPost, AskedSingle } from "./prepare.ts";
 import { idOf, type LedgerState } from "./state.ts";
 
 /** What a command comes to, once it is acknowledged. */
@@ -70,6 +72,7 @@ export class Decider {
     try {
       // each sees what those before it did, in a dry run too
       for (const post of posts) decided.push(this.#decide(post, lookups, decidedAt, false));
+      this.#checkSize(posts, decided);
       if (!options.dryRun) return decided;
       this.#takeBack(decided);
       const tried = new Set(decided.filter(({ replayed }) => !replayed).map(({ entry }) => entry));
@@ -78,7 +81,8 @@ export class Decider {
       );
     } catch (error) {
       this.#takeBack(decided);
-      if (error instanceof LookupNeeded) throw error;
+      const isWhole = decided.length === posts.length;
+      if (error instanceof LookupNeeded || isWhole) throw error;
       const refused = new BatchRefusedError(decided.length, error);
       return posts.map((_, at) => ({ error: at === decided.length ? error : refused }));
     }
@@ -97,6 +101,18 @@ export class Decider {
   forgetAll(): void {
     this.#keys.clear();
     this.#references.clear();
+  }
+
+  /** All of a batch stand in one commit. @throws {TransactionTooLargeError} */
+  #checkSize(posts: readonly AskedPost[], decided: readonly Decided[]): void {
+    const entries = decided.filter(({ replayed }) => !replayed).map(({ entry }) => entry);
+    let bytes = 0;
+    for (const { metadataBytes } of posts) bytes += metadataBytes;
+    for (const entry of entries) bytes += bytesAtMost(entry, 0);
+    if (bytes <= this.#maxEntryBytes) return;
+    const size = packEntries(entries).length;
+    if (size > this.#maxEntryBytes)
+      throw new TransactionTooLargeError(size, this.#maxEntryBytes, "bytes");
   }
 
   #takeBack(decided: readonly Decided[]): void {

@@ -244,6 +244,19 @@ export class InconsistentStateError extends AnnalError {
   readonly code = "inconsistent_state";
 }
 
+/** Something unforeseen came between a command and its outcome: it may be posted. Repeat it with its idempotency key. */
+export class CommandOutcomeUnknownError extends AnnalError {
+  readonly code = "command_outcome_unknown";
+
+  constructor(ledger: string, cause: unknown) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    super(
+      `whether the command on ledger "${ledger}" was posted is not known (${reason}); repeat it with the same idempotency key`,
+      { cause },
+    );
+  }
+}
+
 /** No outcome within the command's time; it may still be posted. Repeat it with the same idempotency key to find out. */
 export class CommandTimeoutError extends AnnalError {
   readonly code = "command_timeout";

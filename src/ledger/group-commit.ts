@@ -1,5 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
 import {
+  AnnalError,
   AppendOutcomeUnknownError,
   ClosedError,
   OverloadedError,
@@ -12,6 +13,7 @@ import { type Deferred, deferred } from "../internal/deferred.ts";
 import { uniqueIds } from "../internal/unique-ids.ts";
 import { Command, type Outcome } from "./command.ts";
 import { Decider } from "./decider.ts";
+import { CommandOutcomeUnknownError } from "./errors.ts";
 import { ledgerChannels } from "./diagnostics.ts";
 import type { EngineSettings } from "./engine-options.ts";
 import { applyCommit } from "./journal-state.ts";
@@ -377,18 +379,18 @@ export class GroupCommit {
     for (const command of waiting) if (command.deadline <= now) command.reject(error);
   }
 
+  /** What cannot be mended by trying again: the journal is not to be trusted, or something unforeseen happened. */
   #fail(error: unknown): void {
-    this.#failure = error;
-    const { group } = this.#flight ?? {};
-    const all = [
-      ...(group?.commands ?? []),
-      ...this.#open.commands,
-      ...this.#queue.slice(this.#at),
-    ];
+    const { ledger } = this.#parts.journal;
+    for (const command of this.#flight?.group.commands ?? [])
+      command.reject(new CommandOutcomeUnknownError(ledger, error));
+    const waiting = [...this.#open.commands, ...this.#queue.slice(this.#at)];
     this.#flight = undefined;
     this.#open = new Group();
     this.#queue = [];
     this.#at = 0;
-    for (const command of all) command.reject(error);
+    for (const command of waiting) command.reject(error);
+    if (error instanceof AnnalError) this.#failure = error;
+    else this.#mustReload = true;
   }
 }

@@ -1,9 +1,11 @@
-import type { LotList } from "./lot-list.ts";
+import type { Grant, LotList } from "./lot-list.ts";
 
 /** Funds of a holding that are reserved. */
 export interface ActiveHold {
   /** Number of the entry that placed it. */
   readonly version: number;
+  /** The commit of that entry; its position is filled in when it is known. */
+  readonly commit: Grant["commit"];
   readonly to: string;
   readonly remaining: bigint;
   readonly expiresAt: number;

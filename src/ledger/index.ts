@@ -8,6 +8,7 @@ export {
   AlreadyRevertedError,
   BatchRefusedError,
   ClockSkewError,
+  CommandOutcomeUnknownError,
   CommandTimeoutError,
   DuplicateReferenceError,
   HoldEndedError,
@@ -24,9 +25,11 @@ export {
   TransactionNotFoundError,
   TransactionTooLargeError,
 } from "./errors.ts";
+export { journalEntry } from "./journal-events.ts";
 export { Ledger } from "./ledger.ts";
 export { Ledgers } from "./ledgers.ts";
 export { WORLD } from "./names.ts";
+export { balanceKey, ledgerBalances, lotKey } from "./read-models.ts";
 export type { AccountInfo, AccountOptions, DrainPolicyName, LedgerSettings } from "./account.ts";
 export type {
   CheckedReadModel,
@@ -59,11 +62,29 @@ export type {
   TransferInput,
   TransferItem,
 } from "./commands.ts";
+export type { LedgerStatus } from "./ledger.ts";
 export type { LedgerEngineOptions } from "./engine-options.ts";
 export type { AsOf, LotsOptions, TransactionsQuery } from "./history.ts";
 export type { BucketInfo, LedgerInfo, NewLedgerSettings } from "./ledger-info.ts";
 export type { CreateLedgerOptions, LedgerReader, LedgersOptions } from "./ledgers.ts";
+export type {
+  AccountChangedLedgerEntry,
+  HoldPlacedLedgerEntry,
+  HoldReleasedLedgerEntry,
+  JournalEvent,
+  JournalEvents,
+  LedgerEntry,
+  MetadataChangedLedgerEntry,
+  OpenedLedgerEntry,
+  PostedLedgerEntry,
+} from "./journal-events.ts";
 export type { BalancesQuery, ReadOptions } from "./queries.ts";
+export type {
+  LedgerBalance,
+  LedgerBalanceTables,
+  LedgerHold,
+  LedgerLot,
+} from "./read-models.ts";
 export type {
   AccountBalance,
   BalanceDetails,

@@ -23,6 +23,7 @@ import { checkAccount } from "./names.ts";
 import {
   type AskedBatch,
   assertObject,
+  checkFlag,
   prepareGrant,
   preparePlace,
   preparePost,
@@ -51,6 +52,18 @@ import type {
   TransactionResult,
   TrialBalanceRow,
 } from "./transaction.ts";
+
+/** How a process stands to a ledger. */
+export interface LedgerStatus {
+  /** Number of the last entry of the journal that it has applied. */
+  readonly version: number;
+  /** Position of the commit that holds it. */
+  readonly position: number;
+  /** Commands that wait, or are on their way. */
+  readonly pending: number;
+  /** Commits that another process was faster than, so that their commands were decided again. */
+  readonly conflicts: number;
+}
 
 /** Transactions of one atomic `postMany` at most. */
 const MAX_BATCH = 1_000;
@@ -88,6 +101,12 @@ export class Ledger {
   /** Number of the last entry of the journal that this process has applied. */
   get version(): number {
     return this.#engine.state.point.version;
+  }
+
+  /** How this process stands to the ledger, without asking anybody. */
+  status(): LedgerStatus {
+    const { state, pending, conflicts } = this.#engine;
+    return { version: state.point.version, position: state.point.position, pending, conflicts };
   }
 
   /**
@@ -136,6 +155,7 @@ export class Ledger {
       throw new InvalidArgumentError("items", "a list of at least one transaction", items);
     const list: readonly PostManyItem[] = items;
     const { atomic, dryRun } = options;
+    checkFlag("atomic", atomic);
     const posts = list.map((item, at) => {
       try {
         assertObject("item", item);
@@ -145,7 +165,7 @@ export class Ledger {
       }
     });
     if (atomic !== true) {
-      const all = posts.map((post) => this.#engine.submit(post, options));
+      const all = posts.map(async (post) => this.#engine.submit(post, options));
       const settled = await Promise.allSettled(all);
       return settled.map((one) =>
         one.status === "rejected"
@@ -242,7 +262,7 @@ export class Ledger {
    * past moves only what counts as expired; for what the balance was then see {@link balanceAsOf}.
    */
   async balance(account: string, asset: string, options?: ReadOptions): Promise<bigint> {
-    return this.#queries.balance(account, asset, options);
+    return this.#reads.balance(account, asset, options);
   }
 
   /** What an account can spend at an instant: the balance less what is held, plus its overdraft. */
@@ -251,37 +271,37 @@ export class Ledger {
     asset: string,
     options?: ReadOptions,
   ): Promise<bigint | "unlimited"> {
-    return this.#queries.available(account, asset, options);
+    return this.#reads.available(account, asset, options);
   }
 
   /** Unexpired funds of an account by expiry. */
   async details(account: string, asset: string, options?: ReadOptions): Promise<BalanceDetails> {
-    return this.#queries.details(account, asset, options);
+    return this.#reads.details(account, asset, options);
   }
 
   /** Balances of accounts, by name. */
   async balances(query: BalancesQuery): Promise<Page<AccountBalance>> {
-    return this.#queries.balances(query);
+    return this.#reads.balances(query);
   }
 
   /** How many {@link balances} lists in all. */
   async count(query: Omit<BalancesQuery, "after" | "limit">): Promise<number> {
-    return this.#queries.count(query);
+    return this.#reads.count(query);
   }
 
   /** An account as it is; undefined for one that no entry speaks of. */
   async account(account: string): Promise<AccountInfo | undefined> {
-    return this.#queries.account(checkAccount("account", account));
+    return this.#reads.account(checkAccount("account", account));
   }
 
   /** Holds of an account that have not ended. */
   async holds(account: string, options?: ReadOptions): Promise<readonly HoldInfo[]> {
-    return this.#queries.holds(account, options);
+    return this.#reads.holds(account, options);
   }
 
   /** Whether the books balance, by asset. */
   async trialBalance(options?: ReadOptions): Promise<readonly TrialBalanceRow[]> {
-    return this.#queries.trialBalance(options);
+    return this.#reads.trialBalance(options);
   }
 
   /**
@@ -289,7 +309,7 @@ export class Ledger {
    * by the account's places there; with `live`, only what is left, from memory.
    */
   async lots(account: string, asset: string, options?: LotsOptions): Promise<readonly LotInfo[]> {
-    return this.#history.lots(account, asset, options);
+    return this.#records.lots(account, asset, options);
   }
 
   /**
@@ -297,21 +317,22 @@ export class Ledger {
    * an instant. Read from the journal.
    */
   async balanceAsOf(account: string, asset: string, asOf: AsOf): Promise<bigint> {
-    return this.#history.balanceAsOf(account, asset, asOf);
+    return this.#records.balanceAsOf(account, asset, asOf);
   }
 
   /** The transaction with an id; undefined where none of this ledger stands there. One read. */
   async transaction(id: string): Promise<Transaction | undefined> {
-    return this.#history.transaction(preparePlace("id", id));
+    return this.#records.transaction(preparePlace("id", id));
   }
 
   /** Transactions in the order of the journal, of all accounts or of one. */
   async transactions(query: TransactionsQuery = {}): Promise<Page<Transaction>> {
-    return this.#history.transactions(query);
+    return this.#records.transactions(query);
   }
 
   /** Makes this process know all that stands in the journal now. */
   async refresh(options: Pick<CommandOptions, "signal"> = {}): Promise<void> {
+    this.#assertUsable();
     await this.#engine.refresh(options.signal);
   }
 
@@ -328,6 +349,16 @@ export class Ledger {
    */
   async check(options: LedgerCheckOptions = {}): Promise<LedgerCheckReport> {
     return checkOpenLedger(this.#engine, options);
+  }
+
+  get #reads(): Queries {
+    this.#assertUsable();
+    return this.#queries;
+  }
+
+  get #records(): History {
+    this.#assertUsable();
+    return this.#history;
   }
 
   async #post(input: () => TransactionInput, options?: FundsOptions): Promise<TransactionResult> {

@@ -118,7 +118,7 @@ export function prepareMetadataChange(
     if (typeof key !== "string" || key.length > MAX_METADATA_KEY_LENGTH)
       throw new InvalidArgumentError("keys", "keys of metadata", key);
   }
-  const { metadata: set = {}, metadataBytes } = prepareMetadata("metadata", metadata);
+  const { metadata: set = {}, metadataBytes } = prepareMetadata("metadata", metadata ?? null);
   const bytes = metadataBytes + deleted.length * 3 * MAX_METADATA_KEY_LENGTH;
   const copy = [...deleted];
   return {

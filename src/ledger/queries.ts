@@ -127,22 +127,13 @@ export class Queries {
     const { state } = this.#engine;
     const decidedAt = Math.max(at, state.confirmedAt);
     const found: HoldInfo[] = [];
-    const cells = state.books.accounts.get(account)?.holdings ?? [];
-    for (const place of state.holds.values()) {
-      if (place.account !== account) continue;
-      const { confirmed } = cells.find(({ asset }) => asset === place.asset) ?? {};
-      const hold = confirmed?.holds.find(({ version }) => version === place.version);
-      if (hold === undefined || hold.expiresAt <= decidedAt) continue;
-      const { to, remaining, expiresAt } = hold;
-      const { asset } = place;
-      found.push({
-        id: idOf(place),
-        account,
-        asset,
-        to,
-        remaining,
-        expiresAt: new Date(expiresAt),
-      });
+    for (const { asset, confirmed } of state.books.accounts.get(account)?.holdings ?? []) {
+      for (const { version, commit, to, remaining, expiresAt } of confirmed?.holds ?? []) {
+        if (expiresAt <= decidedAt) continue;
+        const { position, firstVersion } = commit;
+        const id = idOf({ position, index: version - firstVersion });
+        found.push({ id, account, asset, to, remaining, expiresAt: new Date(expiresAt) });
+      }
     }
     return found;
   }

@@ -13,7 +13,7 @@ import type { Details, EntryReference, OpenedEntry } from "./journal-entry.ts";
 import { type Grant, LotList } from "./lot-list.ts";
 import { PlaceTable } from "./place-table.ts";
 import { RecentPlaces } from "./recent-places.ts";
-import { type HoldPlace, type JournalPoint, LedgerState } from "./state.ts";
+import { type HoldPlace, idOf, type JournalPoint, LedgerState } from "./state.ts";
 
 /**
  * The state of a ledger as chunks of bytes, for snapshots: MessagePack lists `[kind, …]` whose places are never used
@@ -31,6 +31,7 @@ const ACCOUNTS_AT_ONCE = 512;
 const CHUNK_DEPTH = 6;
 const LARGEST = BigInt(Number.MAX_SAFE_INTEGER);
 const LOT_FIELDS = 9;
+const HOLD_FIELDS = 6;
 
 /** An account as it was when the image was begun. */
 interface FrozenAccount {
@@ -149,12 +150,13 @@ function packLots(lots: LotList | undefined): unknown[] | null {
   return flat;
 }
 
-function packActive({ version, to, remaining, expiresAt }: ActiveHold): unknown[] {
-  return [version, to, packAmount(remaining), expiresAt];
+function packActive({ version, commit, to, remaining, expiresAt }: ActiveHold): unknown[] {
+  const { position, firstVersion } = commit;
+  return [version, to, packAmount(remaining), expiresAt, position, firstVersion];
 }
 
-function packHold({ position, index, version, account, asset }: HoldPlace): unknown[] {
-  return [position, index, version, account, asset];
+function packHold({ position, index, version, account, asset, expiresAt }: HoldPlace): unknown[] {
+  return [position, index, version, account, asset, expiresAt];
 }
 
 function packReverted([version, by]: [number, EntryReference | undefined]): number[][] {
@@ -178,8 +180,16 @@ function readHead(fields: readonly unknown[], state: LedgerState): Head {
   if (entry.kind !== "opened") throw new InconsistentStateError("a state of no ledger");
   state.apply(entry satisfies OpenedEntry);
   for (const hold of listOf(holds)) {
-    const [at = 0, index = 0, of = 0, account = "", asset = ""] = listOf(hold) as HoldFields;
-    state.holds.set(`${at}.${index}`, { position: at, index, version: of, account, asset });
+    const [position, index, version, account, asset, expiresAt] = listOf(hold);
+    const place: HoldPlace = {
+      position: Number(position),
+      index: Number(index),
+      version: Number(version),
+      account: String(account),
+      asset: String(asset),
+      expiresAt: Number(expiresAt),
+    };
+    state.holds.set(idOf(place), place);
   }
   for (const revert of listOf(reverted)) {
     const [of = 0, position = 0, index = 0, by = 0] = listOf(revert) as number[];
@@ -197,8 +207,6 @@ function readHead(fields: readonly unknown[], state: LedgerState): Head {
   };
   return { point, confirmedAt: Number(confirmedAt), accounts: Number(accounts) };
 }
-
-type HoldFields = readonly [number?, number?, number?, string?, string?];
 
 function readAccounts(accounts: readonly unknown[], state: LedgerState): number {
   const { books } = state;
@@ -262,12 +270,13 @@ function readHolds(packed: unknown): ActiveHold[] | undefined {
   if (packed === undefined) return undefined;
   const flat = listOf(packed);
   const holds: ActiveHold[] = [];
-  for (let at = 0; at < flat.length; at += 4) {
+  for (let at = 0; at < flat.length; at += HOLD_FIELDS) {
     holds.push({
       version: Number(flat[at]),
       to: String(flat[at + 1]),
       remaining: amount(flat[at + 2]),
       expiresAt: Number(flat[at + 3]),
+      commit: { position: Number(flat[at + 4]), firstVersion: Number(flat[at + 5]) },
     });
   }
   return holds;

@@ -43,6 +43,7 @@ export const JOURNAL_START: JournalPoint = {
 export interface HoldPlace extends EntryReference {
   readonly account: string;
   readonly asset: string;
+  readonly expiresAt: number;
 }
 
 /** Entries of one commit, applied and not acknowledged yet. */
@@ -162,7 +163,9 @@ export class LedgerState {
 
   placeHold({ account, asset, amount, to, expiresAt, decidedAt }: HoldPlacedEntry): void {
     const cell = this.books.holding(this.books.account(account), asset);
-    const hold: ActiveHold = { version: this.version + 1, to, remaining: amount, expiresAt };
+    const version = this.version + 1;
+    const commit = this.#commit;
+    const hold: ActiveHold = { version, commit, to, remaining: amount, expiresAt };
     const { value } = cell;
     this.books.put(cell, value.withHolds([...value.holdsAt(decidedAt), hold]));
   }
@@ -293,10 +296,12 @@ export class LedgerState {
         break;
       }
       case "hold-placed": {
-        const { account, asset, reference } = entry;
+        const { account, asset, reference, expiresAt, decidedAt } = entry;
         if (reference !== undefined)
           this.references.add(this.fingerprints.of(reference), position, index);
-        this.holds.set(idOf(place), { position, index, version, account, asset });
+        this.#sweepHolds(decidedAt);
+        const hold = { position, index, version, account, asset, expiresAt };
+        this.holds.set(idOf(place), hold);
         break;
       }
       case "hold-released":
@@ -319,6 +324,17 @@ export class LedgerState {
         this.names.add(account.name);
       }
       account.places.add(position);
+    }
+  }
+
+  /** Forgets holds that have expired, two looked at for each that is placed. */
+  #sweepHolds(decidedAt: number): void {
+    for (let look = 0; look < 2; look++) {
+      const [first] = this.holds;
+      if (first === undefined) return;
+      const [id, hold] = first;
+      this.holds.delete(id);
+      if (hold.expiresAt > decidedAt) this.holds.set(id, hold);
     }
   }
 
