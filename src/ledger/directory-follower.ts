@@ -43,16 +43,12 @@ export class DirectoryFollower {
   readonly #context: StoreContext;
   readonly #listener: DirectoryListener;
   readonly #running: Promise<void>;
-  readonly #unlisten: () => void;
   readonly #end = new AbortController();
   #listening: Listening | undefined;
 
   constructor(context: StoreContext, listener: DirectoryListener) {
     this.#context = context;
     this.#listener = listener;
-    this.#unlisten = context.connection.listen((event) => {
-      if (event !== "close") listener.missed();
-    });
     this.#running = this.#run();
   }
 
@@ -62,7 +58,6 @@ export class DirectoryFollower {
   }
 
   async close(): Promise<void> {
-    this.#unlisten();
     this.#end.abort();
     this.#listening?.continuity.end();
     await this.#listening?.feed.close();
@@ -125,6 +120,7 @@ export class DirectoryFollower {
       start: { sequence: (last?.sequence ?? 0) + 1 },
       maxMessages: MAX_MESSAGES,
       onConsumer: () => continuity.onConsumer(),
+      // Also on a disconnect: it ends what the feed reads.
       onRecreate: () => {
         this.#listener.missed();
         guard.suspect();

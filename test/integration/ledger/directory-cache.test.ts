@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { LedgerNotFoundError } from "../../../src/ledger/errors.ts";
 import type { LedgerInfo } from "../../../src/ledger/ledger-info.ts";
 import { publishTo } from "../../support/wire.ts";
@@ -19,8 +19,17 @@ describe("opening a ledger", () => {
     const external = await stage.external();
     await external.create("main", { bucket: "eu" });
     const byDefault = await stage.ledgers({ follow: false });
-    await byDefault.describe("main");
-    expect(await stage.askedBy(() => byDefault.describe("main"))).toEqual([]);
+    const clock = vi.spyOn(performance, "now");
+    try {
+      const startedAt = performance.now();
+      await byDefault.describe("main");
+      clock.mockReturnValue(startedAt + 59_999);
+      expect(await stage.askedBy(() => byDefault.describe("main"))).toEqual([]);
+      clock.mockReturnValue(startedAt + 90_000);
+      expect(await stage.askedBy(() => byDefault.describe("main"))).toEqual(LOAD);
+    } finally {
+      clock.mockRestore();
+    }
     const short = await stage.ledgers({ openCacheTtlMs: 0.000_001, follow: false });
     for (let time = 0; time < 3; time++) {
       expect(await stage.askedBy(() => short.describe("main"))).toEqual(LOAD);

@@ -92,6 +92,26 @@ describe("a change of a ledger", () => {
     expect(await isCached(directory)).toBe(true);
   });
 
+  it("O17 stops ledgers that were opened before, whoever deleted their bucket, until it is restored", async () => {
+    const ledgers = await stage.ledgers();
+    const external = await stage.external();
+    await ledgers.create("main", { bucket: "eu" });
+    const ledger = await ledgers.open("main");
+    await eventually(() => ledgers.following);
+    const amount = 5n;
+    const grant = { to: "alice", asset: "CREDIT", amount };
+    await ledger.grant(grant);
+    for (const changer of [ledgers, external]) {
+      await changer.deleteBucket("eu");
+      await eventually(
+        async () => (await outcomeOf(ledger.grant(grant))) === "LedgerNotFoundError",
+      );
+      await changer.restoreBucket("eu");
+      await eventually(() => ledger.grant(grant));
+    }
+    await expect(ledgers.open("nobody")).rejects.toThrow(LedgerNotFoundError);
+  });
+
   it("O18 evicts when it is acknowledged, never before", async () => {
     const directory = await warm({ owner: "ops" });
     const held = stage.wire.hold(answerTo(stage.subject("ledger", "main")));

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { LedgerDirectory } from "../../../src/ledger/directory.ts";
 import type { Ledgers } from "../../../src/ledger/ledgers.ts";
 import { eventually } from "../../support/server.ts";
-import { publishTo } from "../../support/wire.ts";
+import { deliveryOf, publishTo } from "../../support/wire.ts";
 import { asked, DirectoryStage, firstOf, outcomeOf } from "./directory-stage.ts";
 
 const PROGRAM = fileURLToPath(new URL("directory-process.ts", import.meta.url));
@@ -101,11 +101,24 @@ describe("O24 a change that another process made", () => {
     expect(await stage.askedBy(() => directory.describe("c"))).toEqual([]);
   });
 
+  it("O24 and reverted before it was looked at makes the ledger be read anew all the same", async () => {
+    await external.create("main", { bucket: "eu" });
+    const directory = await following("main");
+    await external.deleteBucket("eu");
+    await external.restoreBucket("eu");
+    await untilHeard(directory);
+    const asked = await stage.askedBy(() => directory.describe("main"));
+    expect(asked).toEqual(["ledger main", "bucket eu"]);
+  });
+
   it("O24 of its own, a process hears of later without reading the ledger again", async () => {
     const directory = await following();
+    const held = stage.wire.hold(deliveryOf(stage.subject("ledger", "main")));
     await directory.create(asked("main"));
     await directory.setMetadata("main", { n: 1 }, {});
     await directory.describe("main");
+    await held.reached(2);
+    held.release();
     await untilHeard(directory);
     expect(await stage.askedBy(() => directory.describe("main"))).toEqual([]);
   });
@@ -156,15 +169,19 @@ describe("O24 a gap in what is followed", () => {
 
   it("O24 before following began: what was read and opened until then is not believed", async () => {
     await external.create("main", { bucket: "eu" });
+    await external.create("other", { bucket: "us" });
     const held = stage.wire.hold(firstOf(publishTo(/STREAM\.MSG\.GET/)));
     const directory = await stage.directory({ follow: true });
     await held.reached();
     const { bucket } = await directory.open("main");
+    await directory.describe("other");
     await external.deleteBucket("eu");
-    expect(directory.cacheSize.names).toBe(1);
+    await external.setMetadata("other", { n: 1 });
+    expect(directory.cacheSize.names).toBe(2);
     held.release();
     await eventually(() => directory.following);
     await eventually(() => bucket.deleted);
+    expect((await directory.describe("other")).metadata).toEqual({ n: 1 });
     expect(await outcomeOf(directory.describe("main"))).toBe("LedgerNotFoundError");
   });
 
@@ -172,12 +189,7 @@ describe("O24 a gap in what is followed", () => {
     await external.create("main", { bucket: "eu", metadata: { n: 1 } });
     const directory = await following("main");
     const { bucket } = await directory.open("main");
-    await withAdmin(async (nc) => {
-      const { streams } = await jetstreamManager(nc, { checkAPI: false });
-      const { config } = await streams.info(stage.stream);
-      await streams.delete(stage.stream);
-      await streams.add(config);
-    });
+    await recreateStream();
     await eventually(
       async () => (await outcomeOf(directory.describe("main"))) === "LedgerNotFoundError",
     );
@@ -186,6 +198,25 @@ describe("O24 a gap in what is followed", () => {
     await eventually(async () => (await directory.describe("main")).metadata["n"] === 2);
     await another.deleteBucket("eu");
     await eventually(() => bucket.deleted, { timeoutMs: 20_000 });
+  });
+
+  it("O24 empties the cache: the stream is another one, also where nothing is followed", async () => {
+    await external.create("main", { bucket: "eu", metadata: { n: 1 } });
+    await external.deleteBucket("eu");
+    await external.restoreBucket("eu");
+    const directory = await stage.directory({ follow: false });
+    const { bucket } = await directory.open("main");
+    await recreateStream();
+    await eventually(
+      async () => (await outcomeOf(directory.describe("main"))) === "LedgerNotFoundError",
+    );
+    expect(bucket.deleted).toBe(false);
+    const another = await stage.external();
+    await another.create("main", { bucket: "eu" });
+    await another.deleteBucket("eu");
+    // Version 2 of this bucket is later than version 3 of the one before.
+    await expect(directory.describe("main")).rejects.toThrow("was deleted");
+    expect(bucket.deleted).toBe(true);
   });
 
   it("O24 a message that cannot be read empties the cache, and following goes on", async () => {
@@ -199,6 +230,16 @@ describe("O24 a gap in what is followed", () => {
     await eventually(async () => (await directory.describe("other")).metadata["n"] === 1);
   });
 });
+
+/** An administrator deletes the stream and creates it again, empty. */
+async function recreateStream(): Promise<void> {
+  await withAdmin(async (nc) => {
+    const { streams } = await jetstreamManager(nc, { checkAPI: false });
+    const { config } = await streams.info(stage.stream);
+    await streams.delete(stage.stream);
+    await streams.add(config);
+  });
+}
 
 async function withAdmin(work: (nc: NatsConnection) => Promise<unknown>): Promise<void> {
   const nc = await connect({ servers: stage.url });
