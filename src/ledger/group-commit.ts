@@ -7,6 +7,7 @@ import {
   StreamRolledBackError,
   VersionConflictError,
 } from "../errors.ts";
+import { type Attempt, attempt } from "../internal/attempt.ts";
 import { type Backoff, backoffMs, sleep } from "../internal/backoff.ts";
 import { isPassing } from "../nats/passing.ts";
 import { type Deferred, deferred } from "../internal/deferred.ts";
@@ -167,6 +168,7 @@ export class GroupCommit {
       } else if (this.#flight.landed === undefined) {
         this.#wake = deferred();
         await this.#wake.promise;
+        if (this.#flight.landed !== undefined) continue;
         // others that were woken by the same answer send their commands now
         await turn();
         if (this.#flight.landed === undefined) await this.#decideQueued();
@@ -178,14 +180,17 @@ export class GroupCommit {
 
   /** Decides what waits, as far as it fits into the open group. */
   async #decideQueued(): Promise<void> {
-    const { settings, journal } = this.#parts;
+    const { settings, journal, clock } = this.#parts;
+    const now = performance.now();
+    // one look at the clock for all: they are decided within milliseconds
+    const time = attempt(clock);
     while (this.#at < this.#queue.length && this.#hasRoom()) {
       const command = this.#queue[this.#at];
       if (command === undefined) break;
-      if (command.deadline < performance.now()) {
+      if (command.deadline < now) {
         command.expire(journal.ledger, settings.commandTimeoutMs);
       } else {
-        const needed = this.#decide(command);
+        const needed = this.#decide(command, time);
         if (needed !== undefined) {
           const next = this.#queue.slice(this.#at, this.#at + LOOKED_AHEAD);
           await lookAhead(next, needed.id, this.#state, journal, settings.commandTimeoutMs);
@@ -208,13 +213,14 @@ export class GroupCommit {
   }
 
   /** @returns what must be read of the journal first */
-  #decide(command: Command): LookupNeeded | undefined {
+  #decide(command: Command, time: Attempt<number>): LookupNeeded | undefined {
     const { asked, lookups } = command;
     // what it needs could not be read
     if (command.refusal !== undefined) return undefined;
     try {
       if (asked.kind !== "refresh") {
-        const decidedAt = Math.max(this.#parts.clock(), this.#state.decidedAt);
+        if ("error" in time) throw time.error;
+        const decidedAt = Math.max(time.value, this.#state.decidedAt);
         command.outcome =
           asked.kind === "batch"
             ? this.#decider.decideAll(asked, lookups, decidedAt)
