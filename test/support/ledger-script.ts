@@ -256,7 +256,8 @@ const metadata = fc
       (_now, ledger) => ({
         does: "metadata",
         of: typeof of === "string" ? of : picked(ledger, of % 5 === 0 ? "hold" : "posted", of),
-        set: { ...set },
+        // one or the other, as callers can
+        set: deleted.length > 0 ? {} : { ...set },
         deleted,
         options: expecting(options, ledger),
       }),

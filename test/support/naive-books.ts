@@ -106,9 +106,9 @@ export class NaiveBooks {
     return keys.flatMap(([name, asset = ""]) => (name === account ? [asset] : []));
   }
 
-  /** All lots that there ever were, in the order in which they are drained. */
-  lots(account: string, asset: string): NaiveLot[] {
-    const byExpiry = this.#policy === "expiration-first@1";
+  /** All lots that there ever were, in the order in which a policy drains them. */
+  lots(account: string, asset: string, policy: DrainPolicyName = this.#policy): NaiveLot[] {
+    const byExpiry = policy === "expiration-first@1";
     return [...this.holding(account, asset).lots].sort((one, other) => {
       if (byExpiry && one.expiresAt !== other.expiresAt)
         return one.expiresAt < other.expiresAt ? -1 : 1;
