@@ -10,6 +10,7 @@ export {
   ClockSkewError,
   CommandOutcomeUnknownError,
   CommandTimeoutError,
+  CorruptSnapshotError,
   DuplicateReferenceError,
   HoldEndedError,
   HoldExceededError,
@@ -22,6 +23,7 @@ export {
   LedgerExistsError,
   LedgerNotFoundError,
   PreconditionFailedError,
+  SnapshotFormatError,
   TransactionNotFoundError,
   TransactionTooLargeError,
 } from "./errors.ts";
@@ -73,6 +75,7 @@ export type {
   HoldReleasedLedgerEntry,
   JournalEvent,
   JournalEvents,
+  JournalEventType,
   LedgerEntry,
   MetadataChangedLedgerEntry,
   OpenedLedgerEntry,

@@ -54,7 +54,7 @@ describe("the benches", () => {
     });
   });
 
-  test.each(["append", "sequential", "load", "read-all", "memory", "follow", "projection"])(
+  test.each(["append", "sequential", "load", "read-all", "memory", "follow", "projection", "ledger"])(
     "report finite figures of %s",
     (bench) => {
       const report = reportOf(written, bench);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import * as annal from "../../src/index.ts";
+import * as ledger from "../../src/ledger/index.ts";
 import * as projection from "../../src/projection/index.ts";
 import * as server from "../../src/server/index.ts";
 import * as testing from "../../src/testing/index.ts";
@@ -85,6 +86,49 @@ describe("the public exports", () => {
     `);
   });
 
+  it("of annal/ledger are these", () => {
+    expect(valuesOf(ledger)).toMatchInlineSnapshot(`
+      [
+        "AccountNotUsableError",
+        "AccountOptionsError",
+        "AlreadyRevertedError",
+        "BatchRefusedError",
+        "CHAIN_HEADER",
+        "ClockSkewError",
+        "CommandOutcomeUnknownError",
+        "CommandTimeoutError",
+        "CorruptSnapshotError",
+        "DEFAULT_SETTINGS",
+        "DRAIN_POLICIES",
+        "DuplicateReferenceError",
+        "HoldEndedError",
+        "HoldExceededError",
+        "HoldNotFoundError",
+        "IdempotencyConflictError",
+        "InconsistentStateError",
+        "InsufficientFundsError",
+        "JournalBrokenError",
+        "Ledger",
+        "LedgerBucketNotFoundError",
+        "LedgerExistsError",
+        "LedgerNotFoundError",
+        "Ledgers",
+        "PreconditionFailedError",
+        "SnapshotFormatError",
+        "TransactionNotFoundError",
+        "TransactionTooLargeError",
+        "WORLD",
+        "balanceKey",
+        "chainHash",
+        "checkLedger",
+        "journalEntry",
+        "ledgerBalances",
+        "ledgerChannels",
+        "lotKey",
+      ]
+    `);
+  });
+
   it("of annal/testing are these", () => {
     expect(valuesOf(testing)).toMatchInlineSnapshot(`
       [
@@ -96,7 +140,7 @@ describe("the public exports", () => {
   });
 
   it("hold every error class, each one an AnnalError", () => {
-    const errors = [annal, projection].flatMap((module) =>
+    const errors = [annal, projection, ledger].flatMap((module) =>
       Object.entries<unknown>({ ...module }).filter(
         ([name]) => name.endsWith("Error") && name !== "AnnalError",
       ),
