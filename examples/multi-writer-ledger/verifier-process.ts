@@ -1,5 +1,5 @@
 // A process that wrote nothing proves from the journal what became of all commands. Started by ../multi-writer-ledger.ts.
-import { EventStore } from "annal";
+import { EventStore, toJson } from "annal";
 import { Ledgers } from "annal/ledger";
 import { onMessage, readJob, tell } from "../lib/child.ts";
 import type { Claim } from "../lib/proof.ts";
@@ -120,6 +120,19 @@ async function compareBalances(books: NaiveBooks): Promise<Claim[]> {
   ];
 }
 
+/** The ledger's own checker, which derives this process's state anew from the journal. */
+async function check(): Promise<Claim> {
+  const { outcome, reason = "", chain: found, findings, checkedKeys } = await ledger.check();
+  const violations = findings.map(
+    ({ where, kind, key, expected, found: stands }) =>
+      `${where}: ${kind} ${key}: expected ${toJson(expected)}, found ${toJson(stands)}`,
+  );
+  if (outcome !== "clean") violations.unshift(`${outcome} ${reason}`.trim());
+  if (!found.intact) violations.push(`the chain breaks at ${found.brokenAt}`);
+  const text = `the checker finds nothing in ${formatCount(checkedKeys)} values, and the chain intact`;
+  return { text, violations };
+}
+
 const repeated = await repeat();
 await progress("reads the journal");
 const chain = await verifyChain(job);
@@ -140,6 +153,7 @@ const report: VerifierReport = {
       ...books.claims(),
       ...(await compareBalances(books)),
       chain,
+      await check(),
     ],
   },
 };

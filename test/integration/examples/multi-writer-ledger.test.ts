@@ -19,7 +19,7 @@ describe("the multi-writer-ledger example", () => {
     expect(output.match(/^ {2}\d +[\d,]+ +[\d.]+ % .*$/gm)).toHaveLength(3);
     expect(output).toMatch(/^ {2}3 .* killed$/m);
     expect(output).not.toContain("✗");
-    expect(output.match(/^ {2}✓/gm)).toHaveLength(13);
+    expect(output.match(/^ {2}✓/gm)).toHaveLength(14);
     expect(output).toMatch(/^Proved: [\d,]+ transactions by 3 processes, 1 of them killed/m);
     expect(code).toBe(0);
   }, 120_000);
