@@ -1,4 +1,5 @@
-import { expiryOf, type Grant, isDrainable, type Lot, type TakenPortion } from "./lot.ts";
+import { InconsistentStateError } from "./errors.ts";
+import { expiryOf, type Grant, isDrainable, type Lot, nameOf, type TakenPortion } from "./lot.ts";
 
 /** A take under way: what it wants, and what it has so far. */
 export interface Draining {
@@ -12,6 +13,11 @@ export interface Draining {
   soonestGone: number;
   /** The latest one; -Infinity while there is none. */
   latestGone: number;
+}
+
+export function drainingOf(amount: bigint, at: number, prefer: Draining["prefer"]): Draining {
+  const [soonestGone, latestGone] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  return { at, prefer, taken: [], missing: amount, soonestGone, latestGone };
 }
 
 /** Drains lots in their order and returns those that stay, the last of them with less; undefined if none was drained. */
@@ -49,4 +55,44 @@ export function drainLots(lots: readonly Lot[], draining: Draining): readonly Lo
   draining.soonestGone = soonestGone;
   draining.latestGone = latestGone;
   return index < lots.length ? kept.concat(lots.slice(index)) : kept;
+}
+
+/** A recorded drain of one lot that is replayed. */
+export interface Removal {
+  readonly version: number;
+  readonly lotIndex: number;
+  readonly amount: bigint;
+  /** Of the lot, once it is found. */
+  expiry: number;
+  /** As in {@link Draining}. */
+  soonestGone: number;
+  latestGone: number;
+}
+
+export function removalOf(version: number, lotIndex: number, amount: bigint): Removal {
+  const [soonestGone, latestGone] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  return { version, lotIndex, amount, expiry: soonestGone, soonestGone, latestGone };
+}
+
+/** The lots that stay; undefined if the lot is not among them. */
+export function removeFrom(lots: readonly Lot[], removal: Removal): readonly Lot[] | undefined {
+  const { version, lotIndex, amount } = removal;
+  const place = lots.findIndex(
+    ({ grant }) => grant.version === version && grant.lotIndex === lotIndex,
+  );
+  const lot = lots[place];
+  if (lot === undefined) return undefined;
+  const { grant, remaining } = lot;
+  removal.expiry = expiryOf(grant);
+  if (remaining < amount) {
+    throw new InconsistentStateError(
+      `${nameOf(grant)} has ${remaining} left, ${amount} to be taken`,
+    );
+  }
+  if (remaining === amount) {
+    removal.soonestGone = removal.expiry;
+    removal.latestGone = removal.expiry;
+    return lots.toSpliced(place, 1);
+  }
+  return lots.with(place, { grant, remaining: remaining - amount });
 }

@@ -1,7 +1,26 @@
 import { InconsistentStateError } from "./errors.ts";
-import { expiryOf, type Grant, isDrainable, type Lot, nameOf, type TakenPortion } from "./lot.ts";
-import { type Draining, drainLots } from "./lot-draining.ts";
+import { firstAfter } from "./first-after.ts";
+import { type Grant, isDrainable, type Lot, nameOf, type TakenPortion } from "./lot.ts";
+import {
+  type Draining,
+  drainingOf,
+  drainLots,
+  type Removal,
+  removalOf,
+  removeFrom,
+} from "./lot-draining.ts";
 import { hasWithin, joinSpans, type LotSpan, spanOf, widen } from "./lot-span.ts";
+import {
+  afterDrain,
+  afterRemoval,
+  covers,
+  joinSums,
+  type LotSum,
+  sumGranted,
+  sumOf,
+  sumWithin,
+  withLot,
+} from "./lot-sum.ts";
 
 export type { Grant, Lot, TakenPortion } from "./lot.ts";
 
@@ -33,7 +52,7 @@ export class LotList {
   // no static field: TypeScript 7.0 compiles one that names its own class, beside private static methods, to a reference
   // that is never set
   static get empty(): LotList {
-    empty ??= new LotList([], undefined, 0, 0n, spanOf([]));
+    empty ??= new LotList([], undefined, 0, 0n, spanOf([]), undefined);
     return empty;
   }
 
@@ -47,6 +66,8 @@ export class LotList {
   readonly #parts: readonly LotList[] | undefined;
   /** Measured when it is first asked for. */
   #span: LotSpan | undefined;
+  /** What has not expired around the instant that was last asked for; only where some has, and some has not. */
+  #counted: LotSum | undefined;
 
   private constructor(
     lots: readonly Lot[],
@@ -54,12 +75,14 @@ export class LotList {
     size: number,
     total: bigint,
     span: LotSpan | undefined,
+    counted: LotSum | undefined,
   ) {
     this.size = size;
     this.total = total;
     this.#lots = lots;
     this.#parts = parts;
     this.#span = span;
+    this.#counted = counted;
   }
 
   /** In ms; Infinity where no lot expires. */
@@ -101,22 +124,14 @@ export class LotList {
    */
   take(amount: bigint, at: number, prefer?: (grant: Grant) => boolean): Taking {
     if (amount < 0n) throw new InconsistentStateError(`an amount of ${amount} cannot be taken`);
-    const taken: TakenPortion[] = [];
-    const draining: Draining = {
-      at,
-      prefer,
-      taken,
-      missing: amount,
-      soonestGone: Number.POSITIVE_INFINITY,
-      latestGone: Number.NEGATIVE_INFINITY,
-    };
+    const draining = drainingOf(amount, at, prefer);
     let list = this.#drain(draining);
     if (prefer !== undefined && draining.missing > 0n) {
       // What was preferred is gone by now, as far as it could be drained at all.
       draining.prefer = undefined;
       list = list.#drain(draining);
     }
-    return { list: list.#trimmed(), taken, missing: draining.missing };
+    return { list: list.#trimmed(), taken: draining.taken, missing: draining.missing };
   }
 
   /**
@@ -126,7 +141,7 @@ export class LotList {
    */
   remove(version: number, lotIndex: number, amount: bigint): LotList {
     if (amount <= 0n) throw new InconsistentStateError(`a drain of ${amount} cannot be replayed`);
-    const list = this.#without(version, lotIndex, amount);
+    const list = this.#without(removalOf(version, lotIndex, amount));
     if (list === undefined) {
       throw new InconsistentStateError(
         `lot ${lotIndex} of transaction ${version} is not there, ${amount} to be taken from it`,
@@ -177,7 +192,8 @@ export class LotList {
 
   #withLots(lots: readonly Lot[], lot: Lot): LotList {
     const total = this.size === 0 ? lot.remaining : this.total + lot.remaining;
-    return new LotList(lots, undefined, lots.length, total, widen(this.#span, lot.grant));
+    const span = widen(this.#span, lot.grant);
+    return new LotList(lots, undefined, lots.length, total, span, withLot(this.#counted, lot));
   }
 
   #withPart(
@@ -191,7 +207,8 @@ export class LotList {
     if (grown.#width <= WIDTH) next[place] = grown;
     else next.splice(place, 1, ...grown.#split(splitAt));
     const span = widen(this.#span, lot.grant);
-    return new LotList(NO_LOTS, next, this.size + 1, this.total + lot.remaining, span);
+    const total = this.total + lot.remaining;
+    return new LotList(NO_LOTS, next, this.size + 1, total, span, withLot(this.#counted, lot));
   }
 
   #split(at: number): LotList[] {
@@ -203,12 +220,12 @@ export class LotList {
 
   static #leaf(lots: readonly Lot[]): LotList {
     const total = lots.reduce((sum, lot) => sum + lot.remaining, 0n);
-    return new LotList(lots, undefined, lots.length, total, undefined);
+    return new LotList(lots, undefined, lots.length, total, undefined, undefined);
   }
 
   static #branch(parts: readonly LotList[]): LotList {
     const total = parts.reduce((sum, part) => sum + part.total, 0n);
-    return new LotList(NO_LOTS, parts, sizeOf(parts), total, undefined);
+    return new LotList(NO_LOTS, parts, sizeOf(parts), total, undefined, undefined);
   }
 
   #drain(draining: Draining): LotList {
@@ -217,16 +234,24 @@ export class LotList {
     const left = drainLots(this.#lots, draining);
     if (left === undefined) return this;
     const { missing, soonestGone, latestGone } = draining;
-    return this.#leftLots(left, asked - missing, soonestGone, latestGone);
+    const taken = asked - missing;
+    const counted = afterDrain(this.#counted, draining.at, taken);
+    return this.#leftLots(left, taken, soonestGone, latestGone, counted);
   }
 
   /** This leaf with `lots` instead of its own, after the expiries of those that left. */
-  #leftLots(lots: readonly Lot[], taken: bigint, soonest: number, latest: number): LotList {
+  #leftLots(
+    lots: readonly Lot[],
+    taken: bigint,
+    soonestGone: number,
+    latestGone: number,
+    counted: LotSum | undefined,
+  ): LotList {
     if (lots.length === 0) return LotList.empty;
     const total = lots.length === 1 ? lots[0]?.remaining : undefined;
-    const keepsSpan = this.#span !== undefined && hasWithin(this.#span, soonest, latest);
+    const keepsSpan = this.#span !== undefined && hasWithin(this.#span, soonestGone, latestGone);
     const span = keepsSpan ? this.#span : undefined;
-    return new LotList(lots, undefined, lots.length, total ?? this.total - taken, span);
+    return new LotList(lots, undefined, lots.length, total ?? this.total - taken, span, counted);
   }
 
   #drainParts(parts: readonly LotList[], draining: Draining): LotList {
@@ -241,7 +266,9 @@ export class LotList {
       if (rest !== part && from < 0) from = to;
       if (from >= 0 && rest.size > 0) left.push(rest);
     }
-    return from < 0 ? this : this.#leftParts(parts, from, to, left, asked - draining.missing);
+    if (from < 0) return this;
+    const taken = asked - draining.missing;
+    return this.#leftParts(parts, from, to, left, taken, afterDrain(this.#counted, at, taken));
   }
 
   /** This branch with `left` instead of its parts from `from` to before `to`. */
@@ -251,6 +278,7 @@ export class LotList {
     to: number,
     left: readonly LotList[],
     taken: bigint,
+    counted: LotSum | undefined,
   ): LotList {
     const gone = parts.slice(from, to);
     const size = this.size - sizeOf(gone) + sizeOf(left);
@@ -265,7 +293,8 @@ export class LotList {
     for (const part of left) LotList.#push(next, part);
     const following = parts[to];
     if (following !== undefined) LotList.#push(next, following);
-    return new LotList(NO_LOTS, next.concat(parts.slice(to + 1)), size, this.total - taken, span);
+    const all = next.concat(parts.slice(to + 1));
+    return new LotList(NO_LOTS, all, size, this.total - taken, span, counted);
   }
 
   /** Adds a part, as one with the last where both are small. */
@@ -277,41 +306,27 @@ export class LotList {
     else parts[parts.length - 1] = LotList.#branch(last.#parts.concat(part.#parts));
   }
 
-  #without(version: number, lotIndex: number, amount: bigint): LotList | undefined {
+  #without(removal: Removal): LotList | undefined {
+    const { version, amount } = removal;
     const parts = this.#parts;
     if (parts === undefined) {
-      const lots = this.#lots;
-      const place = lots.findIndex(
-        ({ grant }) => grant.version === version && grant.lotIndex === lotIndex,
-      );
-      const lot = lots[place];
-      return lot === undefined ? undefined : this.#withLess(lots, place, lot, amount);
+      const left = removeFrom(this.#lots, removal);
+      if (left === undefined) return undefined;
+      const { expiry, soonestGone, latestGone } = removal;
+      const counted = afterRemoval(this.#counted, expiry, amount);
+      return this.#leftLots(left, amount, soonestGone, latestGone, counted);
     }
     for (let place = 0; place < parts.length; place++) {
       const part = parts[place];
       // The first lots are drained first: most are found without measuring anything.
       if (part === undefined || (place > 0 && !part.#mayHold(version))) continue;
-      const rest = part.#without(version, lotIndex, amount);
+      const rest = part.#without(removal);
       if (rest === undefined) continue;
-      return this.#leftParts(parts, place, place + 1, rest.size > 0 ? [rest] : [], amount);
+      const counted = afterRemoval(this.#counted, removal.expiry, amount);
+      const left = rest.size > 0 ? [rest] : [];
+      return this.#leftParts(parts, place, place + 1, left, amount, counted);
     }
     return undefined;
-  }
-
-  #withLess(lots: readonly Lot[], place: number, lot: Lot, amount: bigint): LotList {
-    const { grant, remaining } = lot;
-    if (remaining < amount) {
-      throw new InconsistentStateError(
-        `${nameOf(grant)} has ${remaining} left, ${amount} to be taken`,
-      );
-    }
-    if (remaining === amount) {
-      const expiry = expiryOf(grant);
-      return this.#leftLots(lots.toSpliced(place, 1), amount, expiry, expiry);
-    }
-    const left = lots.slice();
-    left[place] = { grant, remaining: remaining - amount };
-    return this.#leftLots(left, amount, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY);
   }
 
   /** As a root: a branch has two parts at least. */
@@ -328,21 +343,26 @@ export class LotList {
     // lots lie scattered in memory: what the bounds tell is far cheaper than a look at each of them
     const { soonestExpiry, latestGrant } = this.#measured();
     if (soonestExpiry > at && latestGrant <= grantedBy) return this.total;
-    if (parts === undefined) return this.#sumOfLots(grantedBy, at);
+    if (latestGrant <= grantedBy) return this.#countedAt(at).sum;
+    if (parts === undefined) return sumGranted(this.#lots, grantedBy, at);
     let sum = 0n;
     for (const part of parts) if (!part.#isOut(grantedBy, at)) sum += part.#sum(grantedBy, at);
     return sum;
   }
 
-  #sumOfLots(grantedBy: number, at: number): bigint {
-    const lots = this.#lots;
-    let count = 0;
-    for (const { grant } of lots) if (isDrainable(grant, grantedBy, at)) count++;
-    if (count === lots.length) return this.total;
-    if (count === 0) return 0n;
-    let sum = 0n;
-    for (const lot of lots) if (isDrainable(lot.grant, grantedBy, at)) sum += lot.remaining;
-    return sum;
+  /** What has not expired; kept, as expired lots may lie among the others for good and are asked for again and again. */
+  #countedAt(at: number): LotSum {
+    const known = this.#counted;
+    if (known !== undefined && covers(known, at)) return known;
+    const uniform = sumWithin(this.#measured(), this.total, at);
+    if (uniform !== undefined) return uniform;
+    const counted =
+      this.#parts === undefined
+        ? sumOf(this.#lots, at)
+        : joinSums(this.#parts.map((part) => part.#countedAt(at)));
+    // Who asks for the past does so once.
+    if (known === undefined || at >= known.from) this.#counted = counted;
+    return counted;
   }
 
   /** Whether no lot below can count; false where that is not known. */
@@ -371,22 +391,6 @@ const NO_LOTS: readonly Lot[] = [];
 
 function* lotsOf(parts: readonly LotList[]): Generator<Lot, undefined> {
   for (const part of parts) yield* part;
-}
-
-/** Where the first value stands that comes after; how many values there are if none does. */
-function firstAfter<Value>(
-  values: readonly Value[],
-  comesAfter: (value: Value) => boolean,
-): number {
-  let low = 0;
-  let high = values.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    const value = values[middle];
-    if (value !== undefined && comesAfter(value)) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }
 
 function sizeOf(parts: readonly LotList[]): number {

@@ -1,4 +1,5 @@
 import { maxVarintBytes, VarintReader, writeVarint } from "../internal/varint.ts";
+import { firstAfter } from "./first-after.ts";
 
 /** Reading begins at one position in so many. */
 const BLOCK = 1_024;
@@ -79,14 +80,7 @@ export class PackedPositions {
 
   /** The last block that begins below `end`. */
   #blockBelow(end: number): number {
-    let low = 0;
-    let high = this.#bases.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.#bases[middle] ?? 0) < end) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return firstAfter(this.#bases, (base) => base >= end);
   }
 
   #block(block: number): number[] {
