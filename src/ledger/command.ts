@@ -9,6 +9,7 @@ export type Outcome = Decided | readonly DecidedItem[] | undefined;
 /** A command on its way. */
 export class Command {
   readonly asked: Asked;
+  readonly timeoutMs: number;
   readonly deadline: number;
   readonly #resolve: (outcome: Outcome) => void;
   readonly #reject: (error: unknown) => void;
@@ -19,12 +20,13 @@ export class Command {
 
   constructor(
     asked: Asked,
-    deadline: number,
+    timeoutMs: number,
     resolve: (outcome: Outcome) => void,
     reject: (error: unknown) => void,
   ) {
     this.asked = asked;
-    this.deadline = deadline;
+    this.timeoutMs = timeoutMs;
+    this.deadline = performance.now() + timeoutMs;
     this.#resolve = resolve;
     this.#reject = reject;
   }
@@ -63,8 +65,9 @@ export class Command {
     this.#reject(error);
   }
 
-  expire(ledger: string, timeoutMs: number): void {
-    this.#reject(new CommandTimeoutError(ledger, timeoutMs));
+  /** Its time is over, and it was not sent. */
+  expire(ledger: string, cause?: unknown): void {
+    this.#reject(new CommandTimeoutError(ledger, this.timeoutMs, { cause }));
   }
 }
 

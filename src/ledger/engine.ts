@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { VersionConflictError } from "../errors.ts";
 import { abortable } from "../internal/abort.ts";
 import { uniqueIds } from "../internal/unique-ids.ts";
+import type { Signal } from "../nats/signal.ts";
 import type { EventMap } from "../store/event.ts";
 import type { EventStore } from "../store/event-store.ts";
 import { count } from "../store/options.ts";
@@ -21,6 +22,7 @@ import type { OpenedEntry } from "./journal-entry.ts";
 import { applyCommit } from "./journal-state.ts";
 import type { LedgerInfo } from "./ledger-info.ts";
 import type { Asked } from "./prepare.ts";
+import { Rivals } from "./rivals.ts";
 import { JOURNAL_START, LedgerState } from "./state.ts";
 import { TrustedClock } from "./trusted-clock.ts";
 
@@ -36,6 +38,7 @@ export class LedgerEngine {
   readonly #clock: TrustedClock;
   readonly #commits: GroupCommit;
   readonly #unlisten: () => void;
+  readonly #signal: Signal;
   readonly #timer: NodeJS.Timeout | undefined;
   readonly #snapshots: EngineSnapshots | undefined;
   #refreshing: Promise<unknown> | undefined;
@@ -47,6 +50,12 @@ export class LedgerEngine {
     this.#snapshots = snapshots;
     this.settings = settings;
     this.#clock = clock;
+    const id = uniqueIds()();
+    const rivals = new Rivals((turnMs) => this.#signal.send(`${id} ${turnMs}`));
+    this.#signal = journal.signal((text) => {
+      const [from, turnMs] = text.split(" ");
+      if (from !== id) rivals.asked(Number(turnMs));
+    });
     this.#commits = new GroupCommit(
       {
         journal,
@@ -54,6 +63,7 @@ export class LedgerEngine {
         load: () => load(parts),
         clock: clock.read,
         onCommit: (state) => snapshots?.passed(state),
+        rivals,
       },
       state,
     );
@@ -150,6 +160,7 @@ export class LedgerEngine {
     this.#clock.stop();
     this.#unlisten();
     await this.#commits.close();
+    this.#signal.close();
     await this.#snapshots?.close(this.state);
   }
 

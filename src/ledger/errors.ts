@@ -262,9 +262,10 @@ export class CommandTimeoutError extends AnnalError {
   readonly code = "command_timeout";
   readonly timeoutMs: number;
 
-  constructor(ledger: string, timeoutMs: number) {
+  constructor(ledger: string, timeoutMs: number, options?: { readonly cause?: unknown }) {
     super(
       `no outcome of the command on ledger "${ledger}" within ${timeoutMs} ms; repeat it with the same idempotency key`,
+      options,
     );
     this.timeoutMs = timeoutMs;
   }

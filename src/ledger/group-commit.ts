@@ -15,7 +15,7 @@ import { uniqueIds } from "../internal/unique-ids.ts";
 import { Command, type Outcome } from "./command.ts";
 import { Decider } from "./decider.ts";
 import { CommandOutcomeUnknownError } from "./errors.ts";
-import { ledgerChannels } from "./diagnostics.ts";
+import { tellCommit } from "./tell-commit.ts";
 import type { EngineSettings } from "./engine-options.ts";
 import { applyCommit } from "./journal-state.ts";
 import { Group } from "./group.ts";
@@ -23,7 +23,7 @@ import type { Journal } from "./journal.ts";
 import { LookupNeeded } from "./lookups.ts";
 import { lookAhead } from "./needed.ts";
 import type { Asked } from "./prepare.ts";
-import { Rivals } from "./rivals.ts";
+import type { Rivals } from "./rivals.ts";
 import type { JournalPoint, LedgerState } from "./state.ts";
 
 /** What a group commit works with. */
@@ -36,6 +36,7 @@ export interface GroupCommitParts {
   readonly clock: () => number;
   /** Told after each acknowledged commit, own or not. */
   readonly onCommit: (state: LedgerState) => void;
+  readonly rivals: Rivals;
 }
 
 /** A group that was sent, and what became of it. */
@@ -62,7 +63,7 @@ const COMMIT_OVERHEAD_BYTES = 8_192;
 export class GroupCommit {
   readonly #parts: GroupCommitParts;
   readonly #nextId = uniqueIds();
-  readonly #rivals = new Rivals();
+  readonly #rivals: Rivals;
   /** Half of what a commit may have: what is decided fits behind what was decided. */
   readonly #maxEntryBytes: number;
   #state: LedgerState;
@@ -82,8 +83,9 @@ export class GroupCommit {
   #closed = false;
 
   constructor(parts: GroupCommitParts, state: LedgerState) {
-    const { journal, settings } = parts;
+    const { journal, settings, rivals } = parts;
     this.#parts = parts;
+    this.#rivals = rivals;
     this.#state = state;
     const room = journal.maxCommitBytes - COMMIT_OVERHEAD_BYTES;
     this.#maxEntryBytes = Math.max(1, Math.min(settings.maxGroupBytes, room) >> 1);
@@ -127,8 +129,7 @@ export class GroupCommit {
     if (this.#queue.length - this.#at >= maxQueuedCommands)
       throw new OverloadedError("maxQueuedCommands", maxQueuedCommands);
     return new Promise((resolve, reject) => {
-      const deadline = performance.now() + timeoutMs;
-      this.#queue.push(new Command(asked, deadline, resolve, reject));
+      this.#queue.push(new Command(asked, timeoutMs, resolve, reject));
       if (this.#running === undefined) this.#start();
       else this.#wake.resolve();
     });
@@ -188,7 +189,7 @@ export class GroupCommit {
       const command = this.#queue[this.#at];
       if (command === undefined) break;
       if (command.deadline < now) {
-        command.expire(journal.ledger, settings.commandTimeoutMs);
+        command.expire(journal.ledger);
       } else {
         const needed = this.#decide(command, time);
         if (needed !== undefined) {
@@ -265,13 +266,13 @@ export class GroupCommit {
     const { pending } = group;
     if (landed === undefined || pending === undefined) return;
     if ("error" in landed) {
-      this.#takeBack(group, landed.error);
+      this.#takeBack(group, landed.error, performance.now() - sentAt);
       return;
     }
     const { point } = landed;
     const durationMs = performance.now() - sentAt;
     this.#rivals.won(durationMs);
-    if (ledgerChannels.commit.hasSubscribers) this.#tell(group, durationMs, point);
+    tellCommit(this.#parts.journal.ledger, group, durationMs, point.version);
     // the next group goes behind it at once, unless others should have a turn
     if (this.#open.commands.length > 0 && !this.#rivals.areNear) this.#launch(point);
     this.#state.confirm(pending, point);
@@ -280,20 +281,8 @@ export class GroupCommit {
     this.#parts.onCommit(this.#state);
   }
 
-  #tell(
-    { commands, entries, bytes }: Group,
-    durationMs: number | undefined,
-    point: JournalPoint | undefined,
-  ): void {
-    if (!ledgerChannels.commit.hasSubscribers) return;
-    const { ledger } = this.#parts.journal;
-    const counts = { commands: commands.length, entries, bytes };
-    const version = point?.version;
-    ledgerChannels.commit.publish({ ledger, ...counts, durationMs, version });
-  }
-
   /** Takes back what is not acknowledged. What was not stored for good is decided again, unless that cannot help. */
-  #takeBack(group: Group, error: unknown): void {
+  #takeBack(group: Group, error: unknown, durationMs: number): void {
     const isConflict = error instanceof VersionConflictError;
     const isUnknown = error instanceof AppendOutcomeUnknownError;
     const again: Command[] = [];
@@ -303,8 +292,8 @@ export class GroupCommit {
     }
     this.#undecide(again, group);
     if (isConflict) {
-      this.#tell(group, undefined, undefined);
-      this.#rivals.lost();
+      tellCommit(this.#parts.journal.ledger, group);
+      this.#rivals.lost(durationMs);
       this.#isBehind = true;
     } else if (isUnknown) {
       this.#doubt = error;
@@ -382,7 +371,8 @@ export class GroupCommit {
     const waiting = this.#queue.slice(this.#at);
     this.#at = 0;
     this.#queue = waiting.filter((command) => command.deadline > now);
-    for (const command of waiting) if (command.deadline <= now) command.reject(error);
+    const { ledger } = this.#parts.journal;
+    for (const command of waiting) if (command.deadline <= now) command.expire(ledger, error);
   }
 
   /** What cannot be mended by trying again: the journal is not to be trusted, or something unforeseen happened. */

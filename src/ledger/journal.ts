@@ -1,4 +1,5 @@
 import { VersionConflictError } from "../errors.ts";
+import { type OnSignal, Signal } from "../nats/signal.ts";
 import type { EventMap } from "../store/event.ts";
 import type { EventStore } from "../store/event-store.ts";
 import { readCommit, type StoredCommit } from "../store/commit.ts";
@@ -49,6 +50,12 @@ export class Journal {
     rollbackListeners.add(listener);
     return () => rollbackListeners.delete(listener);
   };
+
+  /** A channel to the other processes that write this journal. */
+  signal(onSignal: OnSignal): Signal {
+    const { connection, stream } = this.#internals.context;
+    return new Signal(connection, `annal.turn.${stream}.${this.ledger}`, onSignal);
+  }
 
   /** Bytes that one commit may have. */
   get maxCommitBytes(): number {

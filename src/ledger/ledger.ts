@@ -156,6 +156,7 @@ export class Ledger {
     const list: readonly PostManyItem[] = items;
     const { atomic, dryRun } = options;
     checkFlag("atomic", atomic);
+    checkFlag("dryRun", dryRun);
     const posts = list.map((item, at) => {
       try {
         assertObject("item", item);
