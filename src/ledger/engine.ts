@@ -23,7 +23,7 @@ import { applyCommit } from "./journal-state.ts";
 import type { LedgerInfo } from "./ledger-info.ts";
 import type { Asked } from "./prepare.ts";
 import { Rivals } from "./rivals.ts";
-import { JOURNAL_START, LedgerState } from "./state.ts";
+import { JOURNAL_START, type JournalPoint, LedgerState } from "./state.ts";
 import { TrustedClock } from "./trusted-clock.ts";
 
 const REFRESH: Asked = {
@@ -60,7 +60,7 @@ export class LedgerEngine {
       {
         journal,
         settings,
-        load: () => load(parts),
+        load: () => load(parts, state.point),
         clock: clock.read,
         onCommit: (state) => snapshots?.passed(state),
         rivals,
@@ -91,7 +91,7 @@ export class LedgerEngine {
     try {
       const snapshots = await EngineSnapshots.open(journal, settings);
       const parts = { journal, settings, clock, info, snapshots };
-      const state = await load(parts);
+      const state = await load(parts, JOURNAL_START);
       return new LedgerEngine(parts, state, journal.onRollback);
     } catch (error) {
       clock.stop();
@@ -192,12 +192,20 @@ interface EngineParts {
   readonly snapshots: EngineSnapshots | undefined;
 }
 
-/** The state as the journal has it, which is begun where it is empty. */
-async function load(parts: EngineParts): Promise<LedgerState> {
+/**
+ * The state as the journal has it, which is begun where it is empty and always was.
+ *
+ * @param known how far it was known before
+ */
+async function load(parts: EngineParts, known: JournalPoint): Promise<LedgerState> {
   const { journal, settings, clock, info, snapshots } = parts;
   const { commandTimeoutMs } = settings;
   const state = (await snapshots?.restore(journal, commandTimeoutMs)) ?? new LedgerState();
   for await (const commit of journal.readOn(state.point)) applyCommit(state, commit);
+  if (state.version === 0 && known.version > 0) {
+    const reason = `nothing stands in it, and it had ${known.version} entries or more`;
+    throw new JournalBrokenError(journal.ledger, undefined, reason);
+  }
   if (state.version === 0) await begin(journal, info, clock.read(), commandTimeoutMs);
   for await (const commit of journal.tail(state.point, commandTimeoutMs))
     applyCommit(state, commit);

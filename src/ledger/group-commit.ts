@@ -1,6 +1,5 @@
 import { setImmediate as turn } from "node:timers/promises";
 import {
-  AnnalError,
   AppendOutcomeUnknownError,
   ClosedError,
   OverloadedError,
@@ -15,6 +14,7 @@ import { uniqueIds } from "../internal/unique-ids.ts";
 import { Command, type Outcome } from "./command.ts";
 import { Decider } from "./decider.ts";
 import { CommandOutcomeUnknownError } from "./errors.ts";
+import { isUntrustworthy } from "./untrustworthy.ts";
 import { tellCommit } from "./tell-commit.ts";
 import type { EngineSettings } from "./engine-options.ts";
 import { applyCommit } from "./journal-state.ts";
@@ -386,7 +386,7 @@ export class GroupCommit {
     this.#queue = [];
     this.#at = 0;
     for (const command of waiting) command.reject(error);
-    if (error instanceof AnnalError) this.#failure = error;
+    if (isUntrustworthy(error)) this.#failure = error;
     else this.#mustReload = true;
   }
 }
