@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { type Deferred, deferred } from "../../src/internal/deferred.ts";
 import type { AcknowledgedKey } from "./ledger-audit.ts";
 
 /** What a ledger in another process is asked for; not before a time (milliseconds since 1970), so that all start together. */
@@ -25,10 +26,22 @@ const PROGRAM = fileURLToPath(new URL("./ledger-process.ts", import.meta.url));
 
 /** A ledger in a process of its own. */
 export class LedgerChild implements AsyncDisposable {
+  /** What it has said so far of what was acknowledged: what is known of one that was killed. */
+  readonly told: AcknowledgedKey[] = [];
   readonly #child: ChildProcess;
+  #answer: Deferred<unknown> = deferred();
 
   private constructor(child: ChildProcess) {
     this.#child = child;
+    child.on("message", (message: unknown) => {
+      if (isTelling(message)) this.told.push(...message.told);
+      else this.#answer.resolve(message);
+    });
+    child.once("exit", (code, signal) => {
+      // nobody needs to be waiting when a process ends
+      this.#answer.promise.catch(() => {});
+      this.#answer.reject(new Error(`the ledger's process ended with ${code ?? signal}`));
+    });
   }
 
   /** Starts a process with the ledger `main` of a stream, and waits until it is open. */
@@ -62,18 +75,16 @@ export class LedgerChild implements AsyncDisposable {
     return this.kill();
   }
 
+  /** Its next answer. */
   async #message(): Promise<unknown> {
-    const ended = new AbortController();
     try {
-      const exited = once(this.#child, "exit", { signal: ended.signal }).then(([code, signal]) => {
-        throw new Error(`the ledger's process ended with ${code ?? signal}`);
-      });
-      exited.catch(() => {});
-      const answered = once(this.#child, "message", { signal: ended.signal });
-      const [message]: unknown[] = await Promise.race([answered, exited]);
-      return message;
+      return await this.#answer.promise;
     } finally {
-      ended.abort();
+      this.#answer = deferred();
     }
   }
+}
+
+function isTelling(message: unknown): message is { readonly told: readonly AcknowledgedKey[] } {
+  return typeof message === "object" && message !== null && "told" in message;
 }

@@ -22,12 +22,18 @@ async function run(task: Task): Promise<Report> {
           )
       : transferAmong(ledger, task.accounts, asset);
   const load = new Hammer(name, lanes, send, task.do === "spend" ? task.perLane : undefined);
+  let told = 0;
+  const telling = setInterval(() => {
+    process.send?.({ told: load.done.slice(told) });
+    told = load.done.length;
+  }, 20);
   if (task.do === "transfer") {
     await delay(task.durationMs);
     await load.stop();
   } else {
     await load.ended();
   }
+  clearInterval(telling);
   return {
     done: load.done,
     refused: load.refused.get("insufficient_funds") ?? 0,
