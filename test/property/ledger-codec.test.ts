@@ -192,7 +192,7 @@ describe("an entry of the journal", () => {
 
   it("stands in its place among others, however they were packed", () => {
     const any = fc.oneof(...KINDS.map(([, arbitrary]) => arbitrary));
-    const piece = fc.array(any, { minLength: 1, maxLength: 40 });
+    const piece = fc.array(any, { minLength: 1, maxLength: 40, size: "max" });
     fc.assert(
       fc.property(fc.array(piece, { minLength: 1, maxLength: 5 }), (pieces) => {
         assert.deepStrictEqual(readBack(pieces), pieces.flat());

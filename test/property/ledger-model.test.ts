@@ -37,7 +37,7 @@ describe("a ledger beside a naive one", () => {
         const world = new LedgerWorld(given).play(script);
         for (const outcome of world.outcomes) outcomes.add(outcome);
       }),
-      { numRuns: 200 },
+      { numRuns: 400 },
     );
     expect(OUTCOMES.filter((outcome) => !outcomes.has(outcome))).toEqual([]);
   });

@@ -46,8 +46,15 @@ function dumpHolding({ balance, debt, lots, holds }: Holding) {
 /** What a state says of funds, beside what the naive ledger says of them. */
 export function fundsOf(state: LedgerState, which: Which, ledger: NaiveLedger, instants: number[]) {
   const decidedAt = ledger.decidedAt;
-  const real: unknown[] = [];
-  const naive: unknown[] = [];
+  const holds = [...ledger.books.data.holds].filter(([, { remaining }]) => remaining > 0n);
+  const active = new Set(
+    holds.flatMap(([version, { expiresAt }]) => (expiresAt.getTime() > decidedAt ? [version] : [])),
+  );
+  // those that have ended by their instant may be known or not
+  const known = new Set([...state.holds.values()].map(({ version }) => version));
+  for (const [version] of holds) if (!active.has(version)) known.delete(version);
+  const real: unknown[] = [known];
+  const naive: unknown[] = [active];
   for (const account of ACCOUNTS) {
     const cell = state.books.accounts.get(account);
     naive.push(ledger.metadata(account));

@@ -18,7 +18,8 @@ export const OPENED: readonly (readonly [string, AccountOptions])[] = [
 /** A command before it is known when it comes and what is there: instants count from now, others are picked of what there is. */
 export type Draft = (now: number, ledger: NaiveLedger) => NaiveCommand;
 
-const account = fc.constantFrom(...ACCOUNTS);
+// those that may owe something more often than others
+const account = fc.constantFrom(...ACCOUNTS, "a", "a", "b", "deep", "deep", "free");
 const asset = fc.oneof(
   { weight: 5, arbitrary: fc.constant(ASSETS[0]) },
   { weight: 1, arbitrary: fc.constant(ASSETS[1]) },
@@ -42,6 +43,21 @@ const until = fc.oneof(fc.constant(null), fc.integer({ min: -5, max: 80 }));
 const rarely = <Value>(value: fc.Arbitrary<Value>): fc.Arbitrary<Value | undefined> =>
   fc.oneof({ weight: 6, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: value });
 const name = fc.constantFrom("é", "b", "B", "\u{1F600}", "\uFFFD", "a", "ab");
+/** In one order by their code units, in another one by any language. */
+const named = fc.constantFrom(
+  "é",
+  "b",
+  "B",
+  "\u{1F600}",
+  "\uFFFD",
+  "a",
+  "ab",
+  "A",
+  "z",
+  "Z",
+  "_",
+  "0",
+);
 const flag = fc.boolean();
 const pick = fc.nat(1_000);
 
@@ -56,7 +72,10 @@ const options = fc.record({
 });
 const details = fc.record({
   at: when,
-  reference: rarely(name),
+  reference: fc.oneof(
+    { weight: 3, arbitrary: fc.constant(undefined) },
+    { weight: 1, arbitrary: named },
+  ),
   metadata: rarely(fc.constant({ why: ["because", 1n] })),
 });
 const funds = fc.record({
@@ -156,7 +175,7 @@ const hold = fc
   .tuple(
     details,
     fc.record({ from: account, to: rarely(account), asset, amount }),
-    fc.integer({ min: 0, max: 200 }),
+    fc.oneof(fc.constantFrom(5, 10, 15, 20), fc.integer({ min: 0, max: 200 })),
     options,
   )
   .filter(([, { from, to = "world" }]) => from !== "world" && from !== to)

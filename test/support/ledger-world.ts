@@ -7,6 +7,7 @@ import { fundsOf } from "./ledger-dump.ts";
 import { LedgerProcess, MemoryJournal, type ProcessWatch, type Request } from "./ledger-process.ts";
 import { commands, type Draft, OPENED, postings } from "./ledger-script.ts";
 import type { Refusal } from "./naive-books.ts";
+import { varied } from "./ledger-variants.ts";
 import { type NaiveCommand, referenceOf } from "./naive-commands.ts";
 import { type Done, NaiveLedger } from "./naive-ledger.ts";
 
@@ -26,7 +27,13 @@ export type Step =
       /** Whether it is waited for. */
       readonly wait: boolean;
     }
-  | { readonly kind: "again"; readonly who: number; readonly pick: number }
+  | {
+      readonly kind: "again";
+      readonly who: number;
+      readonly pick: number;
+      /** Which of its variants, if it is not the same. */
+      readonly variant: number | undefined;
+    }
   | {
       readonly kind: "batch";
       readonly who: number;
@@ -44,6 +51,7 @@ export type Step =
   | { readonly kind: "land"; readonly who: number; readonly lost: boolean };
 
 const who = fc.nat(1);
+const variant = fc.option(fc.nat(20), { nil: undefined });
 const kind = <Kind extends string>(kind: Kind) => fc.constant(kind);
 
 export const settings: fc.Arbitrary<WorldSettings> = fc.record({
@@ -59,7 +67,7 @@ export const steps: fc.Arbitrary<Step[]> = fc.array(
       weight: 30,
       arbitrary: fc.record({ kind: kind("command"), who, draft: commands, wait: fc.boolean() }),
     },
-    { weight: 4, arbitrary: fc.record({ kind: kind("again"), who, pick: fc.nat(9) }) },
+    { weight: 4, arbitrary: fc.record({ kind: kind("again"), who, pick: fc.nat(9), variant }) },
     {
       weight: 2,
       arbitrary: fc.record({
@@ -69,7 +77,10 @@ export const steps: fc.Arbitrary<Step[]> = fc.array(
         drafts: fc.array(postings, { minLength: 1, maxLength: 4 }),
       }),
     },
-    { weight: 6, arbitrary: fc.record({ kind: kind("wait"), ms: fc.nat(15) }) },
+    {
+      weight: 6,
+      arbitrary: fc.record({ kind: kind("wait"), ms: fc.constantFrom(1, 2, 5, 5, 10, 15) }),
+    },
     { weight: 10, arbitrary: fc.record({ kind: kind("send"), who }) },
     {
       weight: 14,
@@ -144,7 +155,7 @@ export class LedgerWorld {
         break;
       case "again": {
         const command = this.#seen[this.#seen.length - 1 - step.pick];
-        if (command !== undefined) this.#submit(step.who, command);
+        if (command !== undefined) this.#submit(step.who, varied(command, step.variant));
         break;
       }
       case "batch": {
@@ -193,7 +204,7 @@ export class LedgerWorld {
 
   #process(who: number, image?: readonly Uint8Array[]): LedgerProcess {
     const state = image === undefined ? undefined : decodeState(image);
-    return new LedgerProcess(this.journal, () => this.now + who * 7, this.#watch, state);
+    return new LedgerProcess(this.journal, () => this.now + who * 5, this.#watch, state);
   }
 
   #submit(who: number, command: NaiveCommand): void {
