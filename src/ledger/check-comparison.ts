@@ -1,6 +1,7 @@
 import { sameValue } from "../internal/same-value.ts";
 import type { LedgerCheckPlace, LedgerFindings, RawLedgerFinding } from "./check-report.ts";
-import type { AccountView, PlacesView, StateView, TableView } from "./check-view.ts";
+import { type AccountView, placesOf, type StateView, type TableView } from "./check-view.ts";
+import type { AccountTerms } from "./cells.ts";
 import type { ActiveHold, Holding } from "./holding.ts";
 import type { Lot } from "./lot.ts";
 
@@ -25,40 +26,45 @@ export function* compareStates(
   const comparison = new StateComparison(where, findings);
   comparison.compareHeads(expected, found);
   let accounts = 0;
-  for (const [name, account] of expected.accounts) {
-    comparison.compareAccounts(name, account, found.accounts.get(name));
+  for (const account of expected.accounts) {
+    comparison.compareAccounts(account.name, account, found.account(account.name));
     if (++accounts % ACCOUNTS_AT_ONCE === 0) yield comparison.checked;
   }
-  for (const [name, account] of found.accounts) {
-    if (expected.accounts.has(name)) continue;
-    comparison.compareAccounts(name, undefined, account);
+  for (const account of found.accounts) {
+    if (expected.account(account.name) === undefined)
+      comparison.compareAccounts(account.name, undefined, account);
     if (++accounts % ACCOUNTS_AT_ONCE === 0) yield comparison.checked;
   }
   comparison.compareMaps(expected, found);
   yield comparison.checked;
   const tables: TableName[] = [];
   for (const name of ["keys", "references"] as const) {
-    if (!sameTable(expected[name], found[name])) tables.push(name);
+    for (const isSame of sameChunks(expected[name], found[name])) {
+      if (!isSame) tables.push(name);
+      yield comparison.checked;
+    }
   }
   return tables;
 }
 
-function sameTable(one: TableView, other: TableView): boolean {
-  if (one.size !== other.size) return false;
+/** True for each chunk that is the same; ends with false where one is not. */
+function* sameChunks(one: TableView, other: TableView): Generator<boolean, void, undefined> {
   const left = one.chunks[Symbol.iterator]();
   const right = other.chunks[Symbol.iterator]();
   for (;;) {
     const a = left.next();
     const b = right.next();
-    if (a.done === true || b.done === true) return a.done === b.done;
-    if (Buffer.compare(a.value, b.value) !== 0) return false;
+    if (a.done === true && b.done === true) return;
+    const isSame = a.done !== true && b.done !== true && Buffer.compare(a.value, b.value) === 0;
+    yield isSame;
+    if (!isSame) return;
   }
 }
 
-function samePlaces(one: PlacesView, other: PlacesView): boolean {
-  if (one.count !== other.count) return false;
-  const right = other[Symbol.iterator]();
-  for (const position of one) if (right.next().value !== position) return false;
+function samePlaces(one: AccountView, other: AccountView): boolean {
+  if (one.placeCount !== other.placeCount) return false;
+  const right = placesOf(other);
+  for (const position of placesOf(one)) if (right.next().value !== position) return false;
   return true;
 }
 
@@ -92,15 +98,15 @@ class StateComparison {
     expected: AccountView | undefined,
     found: AccountView | undefined,
   ): void {
-    this.#compare(`account ${name}`, expected?.terms, found?.terms);
-    this.#comparePlaces(name, expected?.places, found?.places);
-    const assets = new Set([
-      ...(expected?.holdings.keys() ?? []),
-      ...(found?.holdings.keys() ?? []),
-    ]);
-    for (const asset of assets) {
-      const of = `${name} ${asset}`;
-      this.#compareHoldings(of, expected?.holdings.get(asset), found?.holdings.get(asset));
+    if (expected !== undefined && found !== undefined && sameTerms(expected.terms, found.terms))
+      this.#checked++;
+    else this.#compare(`account ${name}`, expected?.terms, found?.terms);
+    this.#comparePlaces(name, expected, found);
+    for (const { asset, holding } of expected?.holdings ?? [])
+      this.#compareHoldings(`${name} ${asset}`, holding, holdingOf(found, asset));
+    for (const { asset, holding } of found?.holdings ?? []) {
+      if (holdingOf(expected, asset) !== undefined) continue;
+      this.#compareHoldings(`${name} ${asset}`, undefined, holding);
     }
   }
 
@@ -114,15 +120,22 @@ class StateComparison {
   /** Where the entries stand that speak of an account: there may be millions. */
   #comparePlaces(
     name: string,
-    expected: PlacesView | undefined,
-    found: PlacesView | undefined,
+    expected: AccountView | undefined,
+    found: AccountView | undefined,
   ): void {
-    if (expected !== undefined && found !== undefined && samePlaces(expected, found))
+    if (expected !== undefined && found !== undefined && samePlaces(expected, found)) {
       this.#checked++;
-    else this.#compare(`places ${name}`, expected && [...expected], found && [...found]);
+      return;
+    }
+    this.#compare(`places ${name}`, listed(expected), listed(found));
   }
 
   #compareHoldings(of: string, expected: Holding | undefined, found: Holding | undefined): void {
+    // nearly all are as they should be: nothing is made for them
+    if (expected !== undefined && found !== undefined && sameHolding(expected, found)) {
+      this.#checked += 1 + (expected.lots?.size ?? 0) + expected.holds.length;
+      return;
+    }
     this.#compare(`holding ${of}`, totalsOf(expected), totalsOf(found));
     const lots = lotsOf(expected);
     const foundLots = lotsOf(found);
@@ -162,6 +175,53 @@ class StateComparison {
   #add(finding: Omit<RawLedgerFinding, "where">): void {
     this.#findings.add({ where: this.#where, ...finding });
   }
+}
+
+function sameTerms(one: AccountTerms, other: AccountTerms): boolean {
+  return (
+    one.lots === other.lots &&
+    one.issuer === other.issuer &&
+    one.overdraft === other.overdraft &&
+    one.frozen === other.frozen &&
+    one.closed === other.closed &&
+    sameValue(one.metadata, other.metadata)
+  );
+}
+
+function sameHolding(one: Holding, other: Holding): boolean {
+  if (one.balance !== other.balance || one.debt !== other.debt) return false;
+  if (one.lots?.total !== other.lots?.total || one.lots?.size !== other.lots?.size) return false;
+  if (one.holds.length !== other.holds.length || !sameValue(one.holds, other.holds)) return false;
+  const right = other.lots?.[Symbol.iterator]();
+  for (const lot of one.lots ?? []) {
+    const next = right?.next();
+    if (next === undefined || next.done === true || !sameLot(lot, next.value)) return false;
+  }
+  return true;
+}
+
+function sameLot({ grant, remaining }: Lot, other: Lot): boolean {
+  const { version, lotIndex, grantedAt, expiresAt, reference, amount, commit } = grant;
+  const found = other.grant;
+  return (
+    remaining === other.remaining &&
+    version === found.version &&
+    lotIndex === found.lotIndex &&
+    grantedAt === found.grantedAt &&
+    expiresAt === found.expiresAt &&
+    reference === found.reference &&
+    amount === found.amount &&
+    commit.position === found.commit.position &&
+    commit.firstVersion === found.commit.firstVersion
+  );
+}
+
+function listed(account: AccountView | undefined): readonly number[] | undefined {
+  return account?.places === undefined ? undefined : [...placesOf(account)];
+}
+
+function holdingOf(account: AccountView | undefined, asset: string): Holding | undefined {
+  return account?.holdings.find((held) => held.asset === asset)?.holding;
 }
 
 /** What a holding adds up to; `lots` is the sum of them, as the list itself has it. */

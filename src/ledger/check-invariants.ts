@@ -4,16 +4,24 @@ import { referenceOf } from "./check-causes.ts";
 import type { Place } from "./place-table.ts";
 import { idOf, type LedgerState } from "./state.ts";
 
+/** Accounts that are looked at before others have a turn. */
+const ACCOUNTS_AT_ONCE = 1_000;
+
 /**
  * What must be true of every state of a ledger: of each asset as much was taken as was given, and what the lots of a
  * holding come to, less its debt, is its balance.
  *
- * @returns how many sums were looked at
+ * @returns yields now and then; at the end how many sums were looked at
  */
-export function checkInvariants(state: LedgerState, findings: LedgerFindings): number {
+export function* checkInvariants(
+  state: LedgerState,
+  findings: LedgerFindings,
+): Generator<undefined, number, undefined> {
   const sums = new Map<string, bigint>();
   let checked = 0;
+  let accounts = 0;
   for (const { name, holdings } of state.books.accounts.values()) {
+    if (++accounts % ACCOUNTS_AT_ONCE === 0) yield undefined;
     for (const { asset, confirmed } of holdings) {
       if (confirmed === undefined) continue;
       const { balance, debt, lots } = confirmed;

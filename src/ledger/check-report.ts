@@ -107,11 +107,6 @@ export class LedgerFindings {
     if (this.#kept.length < this.#limit) this.#kept.push(finding);
   }
 
-  /** Counts findings that cannot be named one by one. */
-  addUnnamed(count: number): void {
-    this.#count += count;
-  }
-
   /** Forgets what was found in states: the journal that they were compared with does not hold. */
   keepJournal(): void {
     this.#kept = this.#kept.filter(({ where }) => where === "journal");

@@ -4,8 +4,8 @@ import { compareStates } from "./check-comparison.ts";
 import { checkInvariants, RepeatedReferences } from "./check-invariants.ts";
 import { JournalCheck, unreadableReason } from "./check-journal.ts";
 import type { ChainReport, LedgerCheckPlace, LedgerFindings } from "./check-report.ts";
-import { standingSnapshot } from "./check-snapshot.ts";
-import { type StateView, viewOf } from "./check-view.ts";
+import { decodeSnapshot, isImageOf, standingSnapshot } from "./check-snapshot.ts";
+import { countValues, frozenViewOf, type StateView, viewOf } from "./check-view.ts";
 import type { Journal } from "./journal.ts";
 import { applyCommit } from "./journal-state.ts";
 import { type JournalPoint, LedgerState } from "./state.ts";
@@ -30,8 +30,8 @@ interface Witness {
   readonly where: LedgerCheckPlace;
   readonly who: string;
   readonly point: JournalPoint;
-  /** undefined where it cannot be read. */
-  readonly state: StateView | undefined;
+  /** Compares the state that was derived up to the point with it; false where it cannot be read. */
+  readonly compare: () => Promise<boolean>;
 }
 
 const PROGRESS_EVERY_COMMITS = 1_000;
@@ -96,7 +96,7 @@ export class LedgerCheckRun {
       findings.keepJournal();
       return;
     }
-    this.#checked += checkInvariants(this.#state, findings);
+    this.#checked += await this.#finish(checkInvariants(this.#state, findings));
     await this.#repeated.check(this.#parts.journal, this.#parts.timeoutMs, findings);
     await this.#locate();
   }
@@ -106,16 +106,19 @@ export class LedgerCheckRun {
     const { journal, state, snapshotBucket, findings, timeoutMs, signal } = this.#parts;
     const witnesses: Witness[] = [];
     if (state !== undefined) {
-      const view = viewOf(state);
-      witnesses.push({ where: "memory", who: "this process", point: view.point, state: view });
+      const view = frozenViewOf(state);
+      const { point } = view;
+      const compare = (): Promise<boolean> => this.#compareWith("memory", view);
+      witnesses.push({ where: "memory", who: "this process", point, compare });
     }
     if (snapshotBucket !== undefined) {
       const bounds = { timeoutMs, signal };
       const snapshot = await standingSnapshot(journal, snapshotBucket, findings, bounds);
       this.#note = snapshot?.note;
       if (snapshot !== undefined && snapshot.checkpoint.version > 0) {
-        const { checkpoint: point, state: view } = snapshot;
-        witnesses.push({ where: "snapshot", who: "the snapshot", point, state: view });
+        const { checkpoint: point, chunks } = snapshot;
+        const compare = (): Promise<boolean> => this.#compareSnapshot(chunks);
+        witnesses.push({ where: "snapshot", who: "the snapshot", point, compare });
       }
     }
     return witnesses.sort((a, b) => a.point.version - b.point.version);
@@ -133,7 +136,8 @@ export class LedgerCheckRun {
         if (next.point.version > point.version) break;
         waiting.shift();
         this.#history.witness(next.point, next.who);
-        await this.#compare(next);
+        if (this.incomplete !== undefined) continue;
+        if (await next.compare()) this.#compared.set(next.where, next.point.version);
       }
       if (this.#history.reason !== undefined) return;
     }
@@ -161,26 +165,44 @@ export class LedgerCheckRun {
     }
   }
 
-  async #compare({ where, state: found, point }: Witness): Promise<void> {
-    const { findings, onProgress, signal } = this.#parts;
-    if (found === undefined || this.incomplete !== undefined) return;
-    const expected = viewOf(this.#state);
-    const total = Math.max(1, expected.accounts.size, found.accounts.size);
-    const comparison = compareStates(expected, found, where, findings);
-    let done = 0;
-    for (;;) {
-      const step = comparison.next();
-      if (step.done === true) {
-        for (const name of step.value) this.#tables.push({ where, name, expected, found });
-        break;
-      }
-      this.#checked += step.value - done;
-      done = step.value;
-      onProgress("comparing", Math.min(1, done / total));
-      await turn();
-      signal.throwIfAborted();
+  async #compareSnapshot(chunks: readonly Uint8Array[] | undefined): Promise<boolean> {
+    const { journal, findings } = this.#parts;
+    if (chunks === undefined) return false;
+    if (await this.#finish(isImageOf(this.#state, chunks))) {
+      this.#checked += countValues(viewOf(this.#state));
+      return true;
     }
-    this.#compared.set(where, point.version);
+    const found = decodeSnapshot(journal.ledger, chunks, findings);
+    return found !== undefined && this.#compareWith("snapshot", found);
+  }
+
+  async #compareWith(where: LedgerCheckPlace, found: StateView): Promise<boolean> {
+    const { findings, onProgress } = this.#parts;
+    const expected = viewOf(this.#state);
+    const total = Math.max(1, this.#state.books.accounts.size);
+    const before = this.#checked;
+    const comparison = compareStates(expected, found, where, findings);
+    const tables = await this.#finish(comparison, (checked) => {
+      this.#checked = before + checked;
+      onProgress("comparing", Math.min(1, checked / total));
+    });
+    // what is expected goes on with the journal: only what is frozen of it is looked at later
+    for (const name of tables) this.#tables.push({ where, name, expected, found });
+    return true;
+  }
+
+  /** Takes steps, with a turn for others between them. */
+  async #finish<Step, Result>(
+    steps: Generator<Step, Result, undefined>,
+    onStep?: (step: Step) => void,
+  ): Promise<Result> {
+    for (;;) {
+      const step = steps.next();
+      if (step.done === true) return step.value;
+      onStep?.(step.value);
+      await turn();
+      this.#parts.signal.throwIfAborted();
+    }
   }
 
   /** Reads the journal again, where something was found. */

@@ -16,13 +16,15 @@ import {
   type LedgerManifest,
   manifestKey,
 } from "./snapshot-store-manifest.ts";
-import { decodeState } from "./state-image.ts";
+import type { LedgerState } from "./state.ts";
+import { decodeState, encodeState } from "./state-image.ts";
 
 /** A snapshot that stands. */
 export interface StandingSnapshot {
+  /** Of version 0 where that cannot be read. */
   readonly checkpoint: LedgerCheckpoint;
-  /** undefined where it cannot be read: then there is a finding, or a note. */
-  readonly state: StateView | undefined;
+  /** undefined where they cannot be read: then there is a finding, or a note. */
+  readonly chunks: readonly Uint8Array[] | undefined;
   /** Why it is not compared. */
   readonly note: string | undefined;
 }
@@ -46,6 +48,7 @@ export async function standingSnapshot(
     throw error;
   }
   const key = manifestKey(ledger);
+  let checkpoint = NOWHERE;
   let failure: CorruptStateError | undefined;
   let failedAt = 0;
   for (let look = 1; look <= MAX_LOOKS; look++) {
@@ -64,34 +67,53 @@ export async function standingSnapshot(
     }
     try {
       const chunks = await readChunks(bucket, ledger, manifest, bounds);
-      return decoded(name, manifest, chunks, findings);
+      return { checkpoint: manifest.checkpoint, chunks, note: undefined };
     } catch (error) {
       if (!(error instanceof CorruptStateError)) throw error;
       failure = error;
       failedAt = entry.sequence;
+      checkpoint = manifest.checkpoint;
     }
   }
   if (failure === undefined) return undefined;
   addUnreadable(findings, failure.key, failure.reason);
-  return UNREAD;
+  return { ...UNREAD, checkpoint };
 }
 
 const NOWHERE: LedgerCheckpoint = { version: 0, position: 0, commitId: "", chain: "" };
-const UNREAD: StandingSnapshot = { checkpoint: NOWHERE, state: undefined, note: undefined };
+const UNREAD: StandingSnapshot = { checkpoint: NOWHERE, chunks: undefined, note: undefined };
 
-function decoded(
-  bucket: string,
-  { checkpoint }: LedgerManifest,
+/**
+ * Whether the chunks are those that a state gives: then nothing else needs to be compared. Yields after each of them.
+ *
+ * @returns false where they are not; the states may be the same all the same
+ */
+export function* isImageOf(
+  state: LedgerState,
+  chunks: readonly Uint8Array[],
+): Generator<undefined, boolean, undefined> {
+  let at = 0;
+  for (const expected of encodeState(state)) {
+    const found = chunks[at++];
+    if (found === undefined || Buffer.compare(expected, found) !== 0) return false;
+    yield undefined;
+  }
+  return at === chunks.length;
+}
+
+/** The state that the chunks hold; undefined where they hold none: then there is a finding. */
+export function decodeSnapshot(
+  ledger: string,
   chunks: readonly Uint8Array[],
   findings: LedgerFindings,
-): StandingSnapshot {
+): StateView | undefined {
   try {
-    return { checkpoint, state: viewOf(decodeState(chunks)), note: undefined };
+    return viewOf(decodeState(chunks));
   } catch (error) {
     const reason = error instanceof RangeError ? error.message : unreadableReason(error);
     if (reason === undefined) throw error;
-    addUnreadable(findings, `${bucket} at version ${checkpoint.version}`, reason);
-    return { checkpoint, state: undefined, note: undefined };
+    addUnreadable(findings, manifestKey(ledger), reason);
+    return undefined;
   }
 }
 

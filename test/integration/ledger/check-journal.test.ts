@@ -28,7 +28,7 @@ async function closed(): Promise<CheckStage> {
 async function withFinding(): Promise<CheckStage> {
   const stage = await filled();
   await stage.ledgers.close();
-  await rewriteSnapshot(`${stage.stage.stream}_ledgers`, (state) => state.holds.clear());
+  await rewriteSnapshot(stage.stage, (state) => state.holds.clear());
   expect(await checkStored(stage.stage)).toMatchObject({ outcome: "findings", findingCount: 1 });
   return stage;
 }

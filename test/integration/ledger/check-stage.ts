@@ -13,10 +13,14 @@ import {
 } from "../../../src/ledger/index.ts";
 import { decodeState, encodeState } from "../../../src/ledger/state-image.ts";
 import type { LedgerState } from "../../../src/ledger/state.ts";
+import { Bucket } from "../../../src/nats/bucket.ts";
+import { internalsOf } from "../../../src/store/internals.ts";
 import { checksumOf } from "../../../src/projection/snapshot-manifest.ts";
 import { natsUrl } from "../../support/server.ts";
 import { CREDIT, day, LedgerStage } from "./ledger-stage.ts";
-import { entryAt, openRaw, rewrite } from "./snapshot-store-stage.ts";
+import { entryAt } from "./snapshot-store-stage.ts";
+
+const TIMEOUT_MS = 10_000;
 
 /** What became of the commands of {@link fill}. */
 export type Steps = Readonly<Record<StepName, CommandResult>>;
@@ -151,32 +155,60 @@ export function flipped(data: Uint8Array, at: number): Uint8Array {
   return bytes;
 }
 
+/** The bucket of the snapshots. */
+export async function rawBucket(stage: LedgerStage): Promise<Bucket> {
+  const { connection } = internalsOf(await stage.store()).context;
+  return Bucket.open(connection, { name: `${stage.stream}_ledgers`, timeoutMs: TIMEOUT_MS });
+}
+
 /** Keys of the chunks of the snapshot that stands. */
-export async function chunkKeys(bucket: string): Promise<string[]> {
-  const { data } = await entryAt(await openRaw(bucket), "main.manifest");
+export async function chunkKeys(bucket: Bucket): Promise<string[]> {
+  const { data } = await entryAt(bucket, "main.manifest");
   const { slot, chunks }: { slot: string; chunks: number } = JSON.parse(
     Buffer.from(data).toString(),
   );
   return Array.from({ length: chunks }, (_, chunk) => `main.${slot}.${chunk}.0`);
 }
 
+/** Writes an entry anew, changed or deleted; its headers stay as they are, unless its checksum is to be right. */
+export async function rewriteEntry(
+  bucket: Bucket,
+  key: string,
+  change: (data: Uint8Array) => Uint8Array | undefined,
+  checksum: "as it was" | "right" = "as it was",
+): Promise<void> {
+  const { data, headers: found } = await entryAt(bucket, key);
+  const changed = change(data);
+  const headers = ["Annal-Snapshot", "Annal-Checksum", "Annal-Parts"].flatMap(
+    (name): [string, string][] => {
+      const value = found.get(name);
+      if (value === undefined) return [];
+      const isWrong = name === "Annal-Checksum" && checksum === "right" && changed !== undefined;
+      return [[name, isWrong ? checksumOf(changed) : value]];
+    },
+  );
+  const outcome = await bucket.put({ key, data: changed, headers }, undefined, TIMEOUT_MS);
+  if (outcome.kind !== "stored") throw new Error(`rewriting ${key}: ${outcome.kind}`);
+}
+
 /** Writes the snapshot anew with another state in it, all checksums right. */
 export async function rewriteSnapshot(
-  bucket: string,
+  stage: LedgerStage,
   damage: (state: LedgerState) => void,
 ): Promise<void> {
-  const raw = await openRaw(bucket);
+  const bucket = await rawBucket(stage);
   const keys = await chunkKeys(bucket);
-  const chunks = await Promise.all(keys.map(async (key) => (await entryAt(raw, key)).data));
+  const chunks = await Promise.all(keys.map(async (key) => (await entryAt(bucket, key)).data));
   const state = decodeState(chunks);
   damage(state);
   const changed = [...encodeState(state)];
   if (changed.length !== chunks.length) throw new Error("the snapshot has other chunks now");
   for (const [at, data] of changed.entries())
-    await rewrite(bucket, keys[at] ?? "", () => data, { "Annal-Checksum": checksumOf(data) });
-  const { data } = await entryAt(raw, "main.manifest");
-  const manifest: object = JSON.parse(Buffer.from(data).toString());
+    await rewriteEntry(bucket, keys[at] ?? "", () => data, "right");
   const bytes = changed.reduce((sum, { length }) => sum + length, 0);
-  const text = Buffer.from(JSON.stringify({ ...manifest, bytes }));
-  await rewrite(bucket, "main.manifest", () => text, { "Annal-Checksum": checksumOf(text) });
+  const withBytes = (data: Uint8Array): Uint8Array => {
+    const manifest: object = JSON.parse(Buffer.from(data).toString());
+    return Buffer.from(JSON.stringify({ ...manifest, bytes }));
+  };
+  await rewriteEntry(bucket, "main.manifest", withBytes, "right");
 }

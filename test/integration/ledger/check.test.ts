@@ -3,9 +3,16 @@ import { checkOpenLedger } from "../../../src/ledger/check.ts";
 import { LedgerEngine } from "../../../src/ledger/engine.ts";
 import type { LedgerCheckReport } from "../../../src/ledger/index.ts";
 import { DAMAGES } from "./check-damages.ts";
-import { checkStored, chunkKeys, filled, flipped, rewriteSnapshot } from "./check-stage.ts";
+import {
+  checkStored,
+  chunkKeys,
+  filled,
+  flipped,
+  rawBucket,
+  rewriteEntry,
+  rewriteSnapshot,
+} from "./check-stage.ts";
 import { CREDIT } from "./ledger-stage.ts";
-import { rewrite } from "./snapshot-store-stage.ts";
 
 /** Entries of a filled journal. */
 const ENTRIES = 18;
@@ -36,7 +43,9 @@ describe("a check of a ledger", () => {
     expect(stored).toMatchObject({ outcome: "clean", version: ENTRIES, snapshotVersion: ENTRIES });
     expect(stored.memoryVersion).toBeUndefined();
     expect(stored.chain).toEqual(report.chain);
-    expect(stored.checkedKeys).toBeGreaterThan(40);
+    // alike, but that the first one has met a snapshot of an earlier version too
+    expect(stored.checkedKeys).toBe(50);
+    expect(report.checkedKeys).toBeGreaterThanOrEqual(50);
   });
 
   it("C5 finds nothing after a restart from a snapshot, nor beside another process", async () => {
@@ -65,7 +74,7 @@ describe("a check of a ledger", () => {
   it("names so many findings as are asked for, and counts them all", async () => {
     const { stage, ledgers } = await filled();
     await ledgers.close();
-    await rewriteSnapshot(`${stage.stream}_ledgers`, (state) => {
+    await rewriteSnapshot(stage, (state) => {
       state.holds.clear();
       state.reverted.clear();
     });
@@ -115,10 +124,9 @@ describe("a check of a ledger finds in the snapshot", () => {
   it.each(DAMAGES)("C1 C6 $title", async ({ damage, found }) => {
     const { stage, ledgers, steps } = await filled();
     await ledgers.close();
-    const bucket = `${stage.stream}_ledgers`;
-    await rewriteSnapshot(bucket, () => {});
+    await rewriteSnapshot(stage, () => {});
     expect(await checkStored(stage)).toMatchObject({ outcome: "clean", snapshotVersion: ENTRIES });
-    await rewriteSnapshot(bucket, damage);
+    await rewriteSnapshot(stage, damage);
     const report = await checkStored(stage);
     const expected = found(steps).map((finding) => ({ where: "snapshot", ...finding }));
     expect(briefly(report)).toEqual(expect.arrayContaining(expected));
@@ -128,18 +136,18 @@ describe("a check of a ledger finds in the snapshot", () => {
   it("C6 a flipped byte and a deleted entry, of any of its chunks and its manifest", async () => {
     const { stage, ledgers } = await filled();
     await ledgers.close();
-    const bucket = `${stage.stream}_ledgers`;
+    const bucket = await rawBucket(stage);
     const keys = [...(await chunkKeys(bucket)), "main.manifest"];
     expect(keys.length).toBeGreaterThan(5);
     for (const key of keys) {
-      await rewrite(bucket, key, (data) => flipped(data, data.length >> 1));
+      await rewriteEntry(bucket, key, (data) => flipped(data, data.length >> 1));
       const report = await checkStored(stage);
       expect(report).toMatchObject({ outcome: "findings", findingCount: 1 });
       expect(report.findings).toMatchObject([{ where: "snapshot", kind: "different", key }]);
-      await rewrite(bucket, key, (data) => flipped(data, data.length >> 1));
+      await rewriteEntry(bucket, key, (data) => flipped(data, data.length >> 1));
       expect(await checkStored(stage)).toMatchObject({ outcome: "clean" });
     }
-    await rewrite(bucket, keys[1] ?? "", () => undefined);
+    await rewriteEntry(bucket, keys[1] ?? "", () => undefined);
     const { findings } = await checkStored(stage);
     expect(findings).toMatchObject([{ where: "snapshot", kind: "missing", key: keys[1] }]);
   });
@@ -151,8 +159,7 @@ describe("a check of a ledger finds in the snapshot", () => {
     expect(none.snapshotVersion).toBeUndefined();
     const { stage, ledgers } = await filled();
     await ledgers.close();
-    const bucket = `${stage.stream}_ledgers`;
-    await rewrite(bucket, "main.manifest", () => Buffer.from('{"format":9}'));
+    await rewriteEntry(await rawBucket(stage), "main.manifest", () => Buffer.from('{"format":9}'));
     const report = await checkStored(stage);
     expect(report).toMatchObject({ outcome: "clean", findingCount: 0 });
     expect(report.reason).toContain("format 9");
