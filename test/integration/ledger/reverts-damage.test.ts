@@ -54,7 +54,7 @@ function posted(postings: PostedEntry["postings"]): PostedEntry {
 }
 
 describe("a revert of a transaction in a damaged journal", () => {
-  it("R2 R4 that stands there without postings is InconsistentStateError, and posts nothing", async () => {
+  it("R4 that stands there without postings is InconsistentStateError, and posts nothing", async () => {
     const position = await inject(posted([]));
     await ledger.refresh();
     const before = ledger.version;
