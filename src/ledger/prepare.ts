@@ -1,6 +1,6 @@
-import { InvalidArgumentError } from "../errors.ts";
+import { InvalidArgumentError, UnserialisableValueError } from "../errors.ts";
 import { pack, unpack } from "../store/packing.ts";
-import { serialisable } from "../store/serialisable.ts";
+import { maxDepth, serialisable } from "../store/serialisable.ts";
 import type { AccountOptions } from "./account.ts";
 import type {
   BalanceExpectation,
@@ -132,6 +132,11 @@ export type Asked = AskedSingle | AskedBatch | AskedRefresh;
 
 /** Postings of one transaction at most. */
 export const MAX_POSTINGS = 1_000;
+/**
+ * Levels of metadata at most. In a commit they stand a level below the data of their event, and the store reads back no
+ * data of more than its own limit; what is left is for the rows and snapshots of readers.
+ */
+export const MAX_METADATA_DEPTH: number = maxDepth - 4;
 const NO_OPTIONS: AskedOptions = { key: undefined, expect: undefined, dryRun: false };
 const placeRule = /^(\d{1,16})\.(\d{1,6})$/;
 
@@ -253,7 +258,12 @@ export function prepareDetails(input: TransactionDetails): AskedDetails {
   };
 }
 
-/** A copy that is the command's own, as the journal will give it back. */
+/**
+ * A copy that is the command's own, as the journal will give it back.
+ *
+ * @throws {InvalidArgumentError} of anything but a plain object
+ * @throws {UnserialisableValueError} of what has no stored form, or is nested too deep to be read back
+ */
 export function prepareMetadata(
   argument: string,
   metadata: unknown,
@@ -264,7 +274,19 @@ export function prepareMetadata(
     throw new InvalidArgumentError(argument, "a plain object", metadata);
   const packed = pack(serialisable(metadata, "metadata", undefined));
   const copy = unpack(packed, 0, packed.length) as Details;
+  // each level has a byte at least
+  if (packed.length > MAX_METADATA_DEPTH && isDeeper(copy, MAX_METADATA_DEPTH)) {
+    const reason = `nested deeper than ${MAX_METADATA_DEPTH} levels`;
+    throw new UnserialisableValueError(argument, reason);
+  }
   return { metadata: copy, metadataBytes: packed.length };
+}
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (value instanceof Date || value instanceof Uint8Array) return false;
+  if (levels === 0) return true;
+  return Object.values(value).some((part) => isDeeper(part, levels - 1));
 }
 
 export function prepareExpiry(expiresAt: unknown): number | null {
