@@ -36,6 +36,9 @@ export interface NewLedger {
   readonly settings: LedgerSettings;
 }
 
+/** As of amounts. */
+const OVERDRAFT_LIMIT = 1n << 127n;
+
 /** Those that hold something that cannot be frozen. */
 const unfrozen = new WeakSet<LedgerInfo>();
 
@@ -121,9 +124,15 @@ function lots(given: unknown): boolean {
 
 function overdraft(given: unknown): bigint | "unlimited" {
   if (given === undefined) return DEFAULT_SETTINGS.accounts.overdraft;
-  if (given === "unlimited" || (typeof given === "bigint" && given >= 0n)) return given;
-  const expected = 'a bigint from 0n in minor units, or "unlimited"';
-  throw new InvalidArgumentError("settings.accounts.overdraft", expected, given);
+  return checkOverdraft("settings.accounts.overdraft", given);
+}
+
+/** @throws {InvalidArgumentError} naming `argument`, where it is neither an amount from 0 below 2^127 nor "unlimited" */
+export function checkOverdraft(argument: string, given: unknown): bigint | "unlimited" {
+  if (given === "unlimited") return given;
+  if (typeof given === "bigint" && given >= 0n && given < OVERDRAFT_LIMIT) return given;
+  const expected = 'below 2^127 a bigint from 0 in minor units, or "unlimited"';
+  throw new InvalidArgumentError(argument, expected, given);
 }
 
 function idempotencyKeys(given: unknown): number {

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from "../errors.ts";
 import type { AccountOptions } from "./account.ts";
 import type { CaptureOptions, CommandOptions, HoldInput, RevertOptions } from "./commands.ts";
+import { checkOverdraft } from "./ledger-info.ts";
 import { checkAccount, checkAmount, checkAsset, checkInstant, WORLD } from "./names.ts";
 import {
   type AskedAccountChange,
@@ -93,11 +94,7 @@ export function prepareAccountChange(
     checkFlag(name, change[name]);
   }
   const { overdraft, lots, issuer, frozen, closed } = change;
-  const isLimit = typeof overdraft === "bigint" && overdraft >= 0n;
-  if (overdraft !== undefined && overdraft !== "unlimited" && !isLimit) {
-    const expected = 'a bigint from 0 in minor units, or "unlimited"';
-    throw new InvalidArgumentError("overdraft", expected, overdraft);
-  }
+  if (overdraft !== undefined) checkOverdraft("overdraft", overdraft);
   const copy: AccountOptions = { lots, issuer, overdraft, frozen, closed };
   return { kind: "account", options: prepareOptions(options), account, change: copy };
 }
