@@ -39,7 +39,7 @@ import {
   prepareRevert,
 } from "./prepare-more.ts";
 import { type BalancesQuery, Queries, type ReadOptions } from "./queries.ts";
-import { commandResult, postOutcomes, refused, transactionResult } from "./results.ts";
+import { commandResult, failedOutcome, postOutcomes, transactionResult } from "./results.ts";
 import type {
   AccountBalance,
   BalanceDetails,
@@ -142,9 +142,11 @@ export class Ledger {
   /**
    * Posts many transactions: each for itself, or all or none in one commit.
    *
-   * @returns one outcome each, in their order; of an atomic batch that is refused, the first refused one has its own
-   * error and all others {@link BatchRefusedError}
-   * @throws {InvalidArgumentError} of an item: then nothing was posted; what ended the commit of an atomic batch
+   * @returns one outcome each, in their order: `posted`, `refused`, or `unknown` where it may be posted (see
+   * {@link PostOutcome}); of an atomic batch that is refused, the first refused one has its own error and all others
+   * {@link BatchRefusedError}
+   * @throws {InvalidArgumentError} of an item, the reason of a signal that is aborted by then: nothing was posted; what
+   * ended the commit of an atomic batch, as {@link post}
    */
   async postMany(
     items: readonly PostManyItem[],
@@ -154,7 +156,7 @@ export class Ledger {
     if (!Array.isArray(items) || items.length === 0)
       throw new InvalidArgumentError("items", "a list of at least one transaction", items);
     const list: readonly PostManyItem[] = items;
-    const { atomic, dryRun } = options;
+    const { atomic, dryRun, signal } = options;
     checkFlag("atomic", atomic);
     checkFlag("dryRun", dryRun);
     const posts = list.map((item, at) => {
@@ -165,12 +167,13 @@ export class Ledger {
         throw error instanceof InvalidArgumentError ? error.within(`items[${at}]`) : error;
       }
     });
+    signal?.throwIfAborted();
     if (atomic !== true) {
       const all = posts.map(async (post) => this.#engine.submit(post, options));
       const settled = await Promise.allSettled(all);
       return settled.map((one) =>
         one.status === "rejected"
-          ? refused(one.reason)
+          ? failedOutcome(one.reason, signal)
           : { status: "posted", result: transactionResult(one.value) },
       );
     }

@@ -1,5 +1,7 @@
+import { AppendOutcomeUnknownError } from "../errors.ts";
 import type { Outcome } from "./command.ts";
 import type { Decided, DecidedItem } from "./decider.ts";
+import { CommandOutcomeUnknownError, CommandTimeoutError } from "./errors.ts";
 import type { CommandResult, PostOutcome, TransactionResult } from "./transaction.ts";
 
 /** What callers are told of a command that made one entry. */
@@ -43,8 +45,23 @@ function postOutcome(item: DecidedItem): PostOutcome {
     : refused(item.error);
 }
 
-export function refused(reason: unknown): PostOutcome {
-  return { status: "refused", error: reason instanceof Error ? reason : new Error(String(reason)) };
+function refused(reason: unknown): PostOutcome {
+  return { status: "refused", error: errorOf(reason) };
+}
+
+/** What is told of one whose command ended with an error; one whose signal was aborted may be posted nevertheless. */
+export function failedOutcome(reason: unknown, signal: AbortSignal | undefined): PostOutcome {
+  const isAborted = signal?.aborted === true && reason === signal.reason;
+  const isUnknown =
+    isAborted ||
+    reason instanceof AppendOutcomeUnknownError ||
+    reason instanceof CommandTimeoutError ||
+    reason instanceof CommandOutcomeUnknownError;
+  return isUnknown ? { status: "unknown", error: errorOf(reason) } : refused(reason);
+}
+
+function errorOf(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason));
 }
 
 function single(outcome: Outcome): Decided {

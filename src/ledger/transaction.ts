@@ -82,7 +82,10 @@ export interface TransactionResult extends CommandResult {
 /** What became of one of many. */
 export type PostOutcome =
   | { readonly status: "posted"; readonly result: TransactionResult }
-  | { readonly status: "refused"; readonly error: Error };
+  /** It was not posted. */
+  | { readonly status: "refused"; readonly error: Error }
+  /** It may be posted: repeat it with its idempotency key or reference to find out. */
+  | { readonly status: "unknown"; readonly error: Error };
 
 /** A lot as it is. */
 export interface LotInfo {
