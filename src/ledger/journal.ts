@@ -8,6 +8,7 @@ import { internalsOf, type StoreInternals } from "../store/internals.ts";
 import { actorSubject } from "../store/subject.ts";
 import type { AppendResult } from "../store/writer.ts";
 import { CHAIN_HEADER, chainHash } from "./chain.ts";
+import { CommitCache } from "./commit-cache.ts";
 import { InconsistentStateError, JournalBrokenError } from "./errors.ts";
 import { decodeEntry } from "./journal-codec.ts";
 import type { JournalEntry } from "./journal-entry.ts";
@@ -32,6 +33,8 @@ export class Journal {
   readonly subject: string;
   readonly store: EventStore;
   readonly #internals: StoreInternals;
+  /** Another one after a rollback: what was on its way then goes into the old one. */
+  #cache = new CommitCache();
 
   constructor(store: EventStore, ledger: string) {
     this.ledger = ledger;
@@ -47,8 +50,12 @@ export class Journal {
   /** Calls back when the store notices that the stream is another one; returns what ends it. */
   readonly onRollback = (listener: () => void): (() => void) => {
     const { rollbackListeners } = this.#internals.context;
-    rollbackListeners.add(listener);
-    return () => rollbackListeners.delete(listener);
+    const onRollback = (): void => {
+      this.#cache = new CommitCache();
+      listener();
+    };
+    rollbackListeners.add(onRollback);
+    return () => rollbackListeners.delete(onRollback);
   };
 
   /** A channel to the other processes that write this journal. */
@@ -166,11 +173,22 @@ export class Journal {
     timeoutMs: number,
     known: JournalPoint = JOURNAL_START,
   ): Promise<FoundEntry | undefined> {
+    const commit = await this.recentCommitAt(position, timeoutMs, known);
+    return commit === undefined ? undefined : entryOf(commit, index);
+  }
+
+  /** As {@link commitAt}, unless it was looked into a moment ago. */
+  async recentCommitAt(
+    position: number,
+    timeoutMs: number,
+    known: JournalPoint = JOURNAL_START,
+  ): Promise<StoredCommit | undefined> {
+    const cache = this.#cache;
+    const recent = cache.get(position);
+    if (recent !== undefined) return recent;
     const commit = await this.commitAt(position, timeoutMs, known);
-    const event = commit?.payload.events[index];
-    if (commit === undefined || event === undefined) return undefined;
-    const version = commit.firstVersion + index;
-    return { entry: decodeEntry(event, position), place: { position, index, version } };
+    if (commit !== undefined) cache.add(commit);
+    return commit;
   }
 
   /** The commit at a position; undefined where none of this journal stands there. */
@@ -230,4 +248,13 @@ export class Journal {
       recordedAtMs: message.timestampMs,
     };
   }
+}
+
+/** The entry at a place in a commit; undefined where it has none there. */
+export function entryOf(commit: StoredCommit, index: number): FoundEntry | undefined {
+  const event = commit.payload.events[index];
+  if (event === undefined) return undefined;
+  const { sequence: position } = commit.message;
+  const place = { position, index, version: commit.firstVersion + index };
+  return { entry: decodeEntry(event, position), place };
 }
