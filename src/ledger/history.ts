@@ -1,6 +1,8 @@
 import { InvalidArgumentError } from "../errors.ts";
 import type { StoredCommit } from "../store/commit.ts";
+import { internalsOf } from "../store/internals.ts";
 import { count } from "../store/options.ts";
+import type { AccountPlaces } from "./account-places.ts";
 import type { LedgerEngine } from "./engine.ts";
 import { InconsistentStateError } from "./errors.ts";
 import { decodeEntry } from "./journal-codec.ts";
@@ -31,7 +33,9 @@ export interface TransactionsQuery {
   readonly from?: Date | undefined;
   /** Effective before this. */
   readonly to?: Date | undefined;
-  /** The cursor of the page before. */
+  /** Which come first, in the order of the journal. @default "oldest" */
+  readonly order?: "oldest" | "newest" | undefined;
+  /** The cursor of the page before, of the same order. */
   readonly after?: string | undefined;
   /** @default 100, at most 1,000 */
   readonly limit?: number | undefined;
@@ -41,6 +45,13 @@ const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1_000;
 /** Commits that are fetched at once. */
 const WINDOW = 32;
+
+/** In which direction, behind which entry, and for how many. */
+interface Walk {
+  readonly newest: boolean;
+  readonly after: AskedPlace | undefined;
+  readonly limit: number;
+}
 
 /** Answers from the journal, by the places that the state knows of each account. */
 export class History {
@@ -58,21 +69,23 @@ export class History {
   }
 
   async transactions(query: TransactionsQuery): Promise<Page<Transaction>> {
-    const { account, limit = DEFAULT_LIMIT } = query;
+    const { account, order = "oldest", limit = DEFAULT_LIMIT } = query;
     if (count("limit", limit, 1) > MAX_LIMIT)
       throw new InvalidArgumentError("limit", `at most ${MAX_LIMIT}`, limit);
+    if (order !== "oldest" && order !== "newest")
+      throw new InvalidArgumentError("order", '"oldest" or "newest"', order);
     const from = query.from === undefined ? -Infinity : checkInstant("from", query.from);
     const to = query.to === undefined ? Infinity : checkInstant("to", query.to);
     const after = query.after === undefined ? undefined : preparePlace("after", query.after);
     if (account !== undefined) checkAccount("account", account);
     await this.#engine.current();
     const items: Transaction[] = [];
-    const entries =
-      account === undefined ? this.#all(after, limit) : this.#of(account, after?.position);
+    const walk: Walk = { newest: order === "newest", after, limit };
+    const entries = account === undefined ? this.#all(walk) : this.#page(account, walk);
     for await (const found of entries) {
       const { entry, place } = found;
       if (entry.kind !== "posted" || entry.at < from || entry.at >= to) continue;
-      if (after !== undefined && !isBehind(place, after)) continue;
+      if (after !== undefined && !isBehind(place, after, walk.newest)) continue;
       if (account !== undefined && !speaksOf(entry, account)) continue;
       if (items.length === limit) return { items, cursor: items.at(-1)?.id };
       const transaction = await this.#transaction(found);
@@ -100,7 +113,7 @@ export class History {
       }
       return sorted(lots.values());
     }
-    for await (const { entry, place } of this.#of(account, undefined)) {
+    for await (const { entry, place } of this.#of(account)) {
       if (entry.kind !== "posted") continue;
       for (const posting of entry.postings) {
         if (posting.asset !== asset) continue;
@@ -135,8 +148,7 @@ export class History {
     const { isCounted, at, upTo } = await this.#selection(asOf);
     let balance = 0n;
     const expiring = new Map<string, bigint>();
-    for await (const { entry, place } of this.#of(account, undefined)) {
-      if (place.position > upTo) break;
+    for await (const { entry, place } of this.#of(account, 0, upTo)) {
       if (entry.kind !== "posted" || !isCounted(entry)) continue;
       for (const posting of entry.postings) {
         if (posting.asset !== asset) continue;
@@ -177,26 +189,55 @@ export class History {
     return { isCounted: () => true, at, upTo: position };
   }
 
-  /** The entries of the commits that speak of an account, in order. */
+  /** The entries of the commits that speak of an account, in order, from one position to another. */
   async *#of(
     account: string,
-    from: number | undefined,
+    from = 0,
+    to = Infinity,
+  ): AsyncGenerator<FoundEntry, void, undefined> {
+    const { places } = this.#engine.state.books.accounts.get(account) ?? {};
+    if (places !== undefined) yield* this.#windows(within(places.positions(), from, to), WINDOW);
+  }
+
+  /** The same for a page of them, which most of the time takes few commits. */
+  async *#page(
+    account: string,
+    { newest, after, limit }: Walk,
   ): AsyncGenerator<FoundEntry, void, undefined> {
     const { places } = this.#engine.state.books.accounts.get(account) ?? {};
     if (places === undefined) return;
-    let window: number[] = [];
-    for (const position of places.positions()) {
-      if (from !== undefined && position < from) continue;
-      window.push(position);
-      if (window.length < WINDOW) continue;
-      yield* this.#at(window);
-      window = [];
+    const first = Math.min(WINDOW, limit + 1);
+    if (!newest) {
+      yield* this.#windows(within(places.positions(), after?.position ?? 0, Infinity), first);
+      return;
     }
-    yield* this.#at(window);
+    const end = after === undefined ? undefined : after.position + 1;
+    yield* this.#windows(backwards(places, end), first, newest);
+  }
+
+  /** The entries of commits, of which more and more are fetched at once. */
+  async *#windows(
+    positions: Iterable<number>,
+    first: number,
+    newest = false,
+  ): AsyncGenerator<FoundEntry, void, undefined> {
+    let size = first;
+    let window: number[] = [];
+    for (const position of positions) {
+      window.push(position);
+      if (window.length < size) continue;
+      yield* this.#at(window, newest);
+      window = [];
+      size = Math.min(WINDOW, size * 2);
+    }
+    yield* this.#at(window, newest);
   }
 
   /** The entries of the commits at positions. */
-  async *#at(positions: readonly number[]): AsyncGenerator<FoundEntry, void, undefined> {
+  async *#at(
+    positions: readonly number[],
+    newest = false,
+  ): AsyncGenerator<FoundEntry, void, undefined> {
     const { journal, settings } = this.#engine;
     const { commandTimeoutMs } = settings;
     const commits = positions.map((position) => journal.commitAt(position, commandTimeoutMs));
@@ -205,27 +246,33 @@ export class History {
         const what = `the journal of ledger "${journal.ledger}" has no commit at position ${positions[at]}, which its state knows`;
         throw new InconsistentStateError(what);
       }
-      yield* entriesOf(commit);
+      yield* newest ? [...entriesOf(commit)].reverse() : entriesOf(commit);
     }
   }
 
-  async *#all(
-    after: AskedPlace | undefined,
-    limit: number,
-  ): AsyncGenerator<FoundEntry, void, undefined> {
+  async *#all({ newest, after, limit }: Walk): AsyncGenerator<FoundEntry, void, undefined> {
     const { journal, settings } = this.#engine;
-    const { commandTimeoutMs } = settings;
-    let fromVersion = 1;
+    const { commandTimeoutMs: timeoutMs } = settings;
+    let version: number | undefined;
     if (after !== undefined) {
-      const found = await journal.entryAt(after, commandTimeoutMs);
+      const found = await journal.entryAt(after, timeoutMs);
       if (found === undefined) {
         const expected = "the cursor of a page of this ledger";
         throw new InvalidArgumentError("after", expected, idOf(after));
       }
-      fromVersion = found.place.version + 1;
+      version = found.place.version;
     }
-    for await (const commit of journal.commitsFrom(fromVersion, limit, commandTimeoutMs))
-      yield* entriesOf(commit);
+    const expectedEvents = limit + 1;
+    if (!newest) {
+      const commits = journal.commitsFrom((version ?? 0) + 1, expectedEvents, timeoutMs);
+      for await (const commit of commits) yield* entriesOf(commit);
+      return;
+    }
+    const toVersion = version === undefined ? undefined : version - 1;
+    const range = { toVersion, backwards: true, expectedEvents };
+    const { history } = internalsOf(journal.store);
+    for await (const commit of history.commits(journal.subject, range, { timeoutMs }))
+      yield* [...entriesOf(commit)].reverse();
   }
 
   async #transaction({ entry, place }: FoundEntry): Promise<Transaction | undefined> {
@@ -290,11 +337,34 @@ function speaksOf(entry: PostedEntry, account: string): boolean {
   );
 }
 
-function isBehind(place: EntryReference, after: AskedPlace): boolean {
-  return (
-    place.position > after.position ||
-    (place.position === after.position && place.index > after.index)
-  );
+function isBehind(place: EntryReference, after: AskedPlace, newest: boolean): boolean {
+  const distance = place.position - after.position || place.index - after.index;
+  return newest ? distance < 0 : distance > 0;
+}
+
+function* within(
+  positions: Iterable<number>,
+  from: number,
+  to: number,
+): Generator<number, void, undefined> {
+  for (const position of positions) {
+    if (position > to) return;
+    if (position >= from) yield position;
+  }
+}
+
+/** The positions below one, newest first. */
+function* backwards(
+  places: AccountPlaces,
+  before: number | undefined,
+): Generator<number, void, undefined> {
+  let end = before;
+  for (;;) {
+    const found = places.backwards(end, WINDOW);
+    yield* found;
+    end = found.at(-1);
+    if (end === undefined) return;
+  }
 }
 
 /** By (granted at, reference, transaction, number). */
