@@ -17,6 +17,8 @@ export class Command {
   /** What it came to, or why it was refused; told when its group is acknowledged. */
   outcome: Outcome;
   refusal: { readonly error: unknown } | undefined;
+  /** Whether its caller was told something. */
+  isSettled = false;
 
   constructor(
     asked: Asked,
@@ -57,17 +59,20 @@ export class Command {
 
   /** Tells its outcome. */
   settle(): void {
+    this.isSettled = true;
     if (this.refusal === undefined) this.#resolve(this.outcome);
     else this.#reject(this.refusal.error);
   }
 
   reject(error: unknown): void {
+    this.isSettled = true;
     this.#reject(error);
   }
 
   /** Its time is over, and it was not sent. */
   expire(ledger: string, cause?: unknown): void {
-    this.#reject(new CommandTimeoutError(ledger, this.timeoutMs, { cause }));
+    if (this.isSettled) return;
+    this.reject(new CommandTimeoutError(ledger, this.timeoutMs, { cause }));
   }
 }
 

@@ -31,6 +31,9 @@ const REFRESH: Asked = {
   options: { key: undefined, expect: undefined, dryRun: false },
 };
 
+/** What a timer can wait. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 /** What a process has of one ledger: its journal, its state in memory, and the way in which commands are decided. */
 export class LedgerEngine {
   readonly journal: Journal;
@@ -130,8 +133,8 @@ export class LedgerEngine {
     signal?.throwIfAborted();
     if (timeoutMs === undefined)
       return abortable(this.#commits.submit(asked, this.settings.commandTimeoutMs), signal);
-    count("timeoutMs", timeoutMs, 1);
-    return abortable(this.#inTime(this.#commits.submit(asked, timeoutMs), timeoutMs), signal);
+    const ms = Math.min(count("timeoutMs", timeoutMs, 1), MAX_TIMER_MS);
+    return abortable(this.#inTime(this.#commits.submit(asked, ms), ms), signal);
   }
 
   /** Makes the state as new as the journal is now. */
@@ -142,8 +145,8 @@ export class LedgerEngine {
   /** Waits only where this process knows of commits that it has not applied. */
   current(): Promise<unknown> | undefined {
     const { isStale, isIdle } = this.#commits;
-    const isBehind = isStale || this.journal.seenVersion > this.state.point.version;
-    if (!isBehind || !isIdle) return undefined;
+    const isBehind = isIdle && this.journal.seenVersion > this.state.point.version;
+    if (!isStale && !isBehind) return undefined;
     this.#refreshing ??= this.refresh().finally(() => {
       this.#refreshing = undefined;
     });
@@ -161,7 +164,7 @@ export class LedgerEngine {
     this.#unlisten();
     await this.#commits.close();
     this.#signal.close();
-    await this.#snapshots?.close(this.state);
+    if (!this.hasFailed) await this.#snapshots?.close(this.state);
   }
 
   #look(): void {

@@ -16,39 +16,20 @@ import { Decider } from "./decider.ts";
 import { CommandOutcomeUnknownError } from "./errors.ts";
 import { isUntrustworthy } from "./untrustworthy.ts";
 import { tellCommit } from "./tell-commit.ts";
-import type { EngineSettings } from "./engine-options.ts";
 import { applyCommit } from "./journal-state.ts";
 import { Group } from "./group.ts";
-import type { Journal } from "./journal.ts";
+import type { Flight, GroupCommitParts } from "./group-commit-parts.ts";
 import { LookupNeeded } from "./lookups.ts";
 import { lookAhead } from "./needed.ts";
 import type { Asked } from "./prepare.ts";
 import type { Rivals } from "./rivals.ts";
 import type { JournalPoint, LedgerState } from "./state.ts";
 
-/** What a group commit works with. */
-export interface GroupCommitParts {
-  readonly journal: Journal;
-  readonly settings: EngineSettings;
-  /** The state as the journal has it now, made anew. */
-  readonly load: () => Promise<LedgerState>;
-  /** The clock, in milliseconds since 1970, if it may be trusted. @throws {ClockSkewError} */
-  readonly clock: () => number;
-  /** Told after each acknowledged commit, own or not. */
-  readonly onCommit: (state: LedgerState) => void;
-  readonly rivals: Rivals;
-}
-
-/** A group that was sent, and what became of it. */
-interface Flight {
-  readonly group: Group;
-  readonly sentAt: number;
-  landed: { readonly point: JournalPoint } | { readonly error: unknown } | undefined;
-}
-
 const BEHIND: Backoff = { firstMs: 20, maxMs: 1_000 };
 /** Commands whose lookups are fetched at once. */
 const LOOKED_AHEAD = 256;
+/** How often commands that wait are looked at whether their time is over. */
+const SWEEP_MS = 100;
 /** Decided commands that the queue may hold on to. */
 const TRIMMED_AT = 1_024;
 /** Room in a message for headers, the history index and the list around the events. */
@@ -73,6 +54,10 @@ export class GroupCommit {
   #at = 0;
   #open = new Group();
   #flight: Flight | undefined;
+  /** A group that is acknowledged and not told yet. */
+  #landing: Group | undefined;
+  /** Entries of the journal that are being read for commands. */
+  #looking: Promise<void> | undefined;
   #wake: Deferred<void> = deferred();
   #running: Promise<void> | undefined;
   #doubt: AppendOutcomeUnknownError | undefined;
@@ -147,9 +132,11 @@ export class GroupCommit {
   }
 
   #start(): void {
+    const sweeper = setInterval(() => this.#expire(undefined), SWEEP_MS);
     this.#running = this.#run()
       .catch((error: unknown) => this.#fail(error))
       .finally(() => {
+        clearInterval(sweeper);
         this.#running = undefined;
         if (this.#at < this.#queue.length) this.#start();
       });
@@ -181,20 +168,19 @@ export class GroupCommit {
 
   /** Decides what waits, as far as it fits into the open group. */
   async #decideQueued(): Promise<void> {
-    const { settings, journal, clock } = this.#parts;
-    const now = performance.now();
+    const { clock } = this.#parts;
     // one look at the clock for all: they are decided within milliseconds
     const time = attempt(clock);
     while (this.#at < this.#queue.length && this.#hasRoom()) {
       const command = this.#queue[this.#at];
       if (command === undefined) break;
-      if (command.deadline < now) {
-        command.expire(journal.ledger);
-      } else {
+      if (!command.isSettled) {
         const needed = this.#decide(command, time);
         if (needed !== undefined) {
-          const next = this.#queue.slice(this.#at, this.#at + LOOKED_AHEAD);
-          await lookAhead(next, needed.id, this.#state, journal, settings.commandTimeoutMs);
+          this.#looking ??= this.#lookAhead(needed.id);
+          // an answer to what was sent is not kept waiting for it
+          if (this.#flight !== undefined) break;
+          await this.#looking;
           continue;
         }
         this.#open.add(command);
@@ -205,6 +191,14 @@ export class GroupCommit {
     if (this.#at < Math.min(this.#queue.length, TRIMMED_AT)) return;
     this.#queue = this.#queue.slice(this.#at);
     this.#at = 0;
+  }
+
+  async #lookAhead(first: string): Promise<void> {
+    const { journal, settings } = this.#parts;
+    const next = this.#queue.slice(this.#at, this.#at + LOOKED_AHEAD);
+    await lookAhead(next, first, this.#state, journal, settings.commandTimeoutMs);
+    this.#looking = undefined;
+    this.#wake.resolve();
   }
 
   #hasRoom(): boolean {
@@ -237,13 +231,13 @@ export class GroupCommit {
 
   /** Sends the open group; a group without entries asks whether what it was decided on is current. */
   #launch(behind: JournalPoint): void {
-    const { journal, settings } = this.#parts;
+    const { journal } = this.#parts;
     const group = this.#open;
     this.#open = new Group();
     group.pending = this.#state.close();
     const flight: Flight = { group, sentAt: performance.now(), landed: undefined };
     this.#flight = flight;
-    const { commandTimeoutMs: timeoutMs } = settings;
+    const timeoutMs = Math.max(1, Math.ceil(group.deadline - performance.now()));
     const answer =
       group.entries === 0
         ? journal.assertCurrent(behind, timeoutMs)
@@ -275,9 +269,11 @@ export class GroupCommit {
     tellCommit(this.#parts.journal.ledger, group, durationMs, point.version);
     // the next group goes behind it at once, unless others should have a turn
     if (this.#open.commands.length > 0 && !this.#rivals.areNear) this.#launch(point);
+    this.#landing = group;
     this.#state.confirm(pending, point);
     this.#decider.forget(pending.entries);
     group.settle();
+    this.#landing = undefined;
     this.#parts.onCommit(this.#state);
   }
 
@@ -318,15 +314,18 @@ export class GroupCommit {
   async #catchUp(): Promise<void> {
     for (let attempt = 1; this.#isBehind || this.#mustReload || this.#doubt; attempt++) {
       try {
-        if (this.#doubt !== undefined) await this.#resolve(this.#doubt);
-        if (this.#mustReload) await this.#reload();
-        else await this.#readOn();
-        this.#isBehind = false;
+        if (this.#mustReload) {
+          await this.#reload();
+        } else {
+          if (this.#doubt !== undefined) await this.#resolve(this.#doubt);
+          await this.#readOn();
+          this.#isBehind = false;
+        }
       } catch (error) {
         if (error instanceof StreamRolledBackError) this.#mustReload = true;
         else if (!isPassing(error) && !(error instanceof AppendOutcomeUnknownError)) throw error;
         this.#expire(error);
-        if (this.size === 0) return;
+        if (this.#queue.every(({ isSettled }) => isSettled)) return;
         await sleep(backoffMs(BEHIND, attempt));
       }
     }
@@ -346,10 +345,17 @@ export class GroupCommit {
 
   async #reload(): Promise<void> {
     this.#undecide([], undefined);
-    this.#state = await this.#parts.load();
-    this.#decider = new Decider(this.#state, this.#maxEntryBytes);
+    // what is noticed while it loads asks for another time
     this.#mustReload = false;
+    try {
+      this.#state = await this.#parts.load();
+    } catch (error) {
+      this.#mustReload = true;
+      throw error;
+    }
+    this.#decider = new Decider(this.#state, this.#maxEntryBytes);
     this.#doubt = undefined;
+    this.#isBehind = false;
   }
 
   async #readOn(): Promise<void> {
@@ -366,20 +372,21 @@ export class GroupCommit {
   }
 
   /** Rejects what has waited too long. */
-  #expire(error: unknown): void {
+  #expire(cause: unknown): void {
     const now = performance.now();
-    const waiting = this.#queue.slice(this.#at);
-    this.#at = 0;
-    this.#queue = waiting.filter((command) => command.deadline > now);
     const { ledger } = this.#parts.journal;
-    for (const command of waiting) if (command.deadline <= now) command.expire(ledger, error);
+    for (let at = this.#at; at < this.#queue.length; at++) {
+      const command = this.#queue[at];
+      if (command !== undefined && command.deadline <= now) command.expire(ledger, cause);
+    }
   }
 
   /** What cannot be mended by trying again: the journal is not to be trusted, or something unforeseen happened. */
   #fail(error: unknown): void {
     const { ledger } = this.#parts.journal;
-    for (const command of this.#flight?.group.commands ?? [])
-      command.reject(new CommandOutcomeUnknownError(ledger, error));
+    const sent = [this.#landing, this.#flight?.group].flatMap((group) => group?.commands ?? []);
+    this.#landing = undefined;
+    for (const command of sent) command.reject(new CommandOutcomeUnknownError(ledger, error));
     const waiting = [...this.#open.commands, ...this.#queue.slice(this.#at)];
     this.#flight = undefined;
     this.#open = new Group();

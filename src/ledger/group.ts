@@ -11,12 +11,18 @@ export class Group {
   readonly #pieces: Uint8Array[] = [];
   #packed = 0;
   #bytes = 0;
+  #deadline = 0;
   /** What they made of the state, once the group is closed. */
   pending: PendingCommit | undefined;
 
   /** Bytes of its commit, at most. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** When the last of its commands must be told, by `performance.now`. */
+  get deadline(): number {
+    return this.#deadline;
   }
 
   get entries(): number {
@@ -33,6 +39,7 @@ export class Group {
 
   add(command: Command): void {
     this.commands.push(command);
+    if (command.deadline > this.#deadline) this.#deadline = command.deadline;
   }
 
   /** Counts what a command was decided to, before it is packed. */

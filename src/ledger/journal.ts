@@ -1,4 +1,4 @@
-import { VersionConflictError } from "../errors.ts";
+import { StreamRolledBackError, VersionConflictError } from "../errors.ts";
 import { type OnSignal, Signal } from "../nats/signal.ts";
 import type { EventMap } from "../store/event.ts";
 import type { EventStore } from "../store/event-store.ts";
@@ -6,6 +6,7 @@ import { readCommit, type StoredCommit } from "../store/commit.ts";
 import { CommitStream } from "../store/commit-stream.ts";
 import { internalsOf, type StoreInternals } from "../store/internals.ts";
 import { actorSubject } from "../store/subject.ts";
+import type { Head } from "../store/version-cache.ts";
 import type { AppendResult } from "../store/writer.ts";
 import { CHAIN_HEADER, chainHash } from "./chain.ts";
 import { CommitCache } from "./commit-cache.ts";
@@ -88,7 +89,8 @@ export class Journal {
     timeoutMs: number,
   ): Promise<JournalPoint> {
     let chain = "";
-    const seal = (payload: Uint8Array, version: number): string => {
+    const seal = (payload: Uint8Array, version: number, head: Head): string => {
+      this.#assertSame(behind, head.commitId);
       chain = chainHash(behind.chain, version, commitId, payload);
       return `${CHAIN_HEADER}: ${chain}\r\n`;
     };
@@ -105,9 +107,17 @@ export class Journal {
    * @throws {VersionConflictError} it does not
    */
   async assertCurrent(point: JournalPoint, timeoutMs: number): Promise<JournalPoint> {
-    const version = await this.store.latestVersion(this.actor, { timeoutMs });
-    if (version === point.version) return point;
-    throw new VersionConflictError(this.actor, point.version, version);
+    const { version, commitId } = await this.#internals.heads.latest(this.subject, { timeoutMs });
+    if (version !== point.version)
+      throw new VersionConflictError(this.actor, point.version, version);
+    this.#assertSame(point, commitId);
+    return point;
+  }
+
+  /** A stream that was put back may have come to the same version by other commits. */
+  #assertSame({ position, commitId }: JournalPoint, found: string): void {
+    if (found === commitId) return;
+    throw new StreamRolledBackError(this.store.stream, position, commitId, found);
   }
 
   /** The few commits behind a point, up to the head; each found right. */

@@ -26,7 +26,7 @@ export interface PreparedAppend {
   /** The caller's headers, as lines that each end in CR LF. */
   readonly extraHeaders: string;
   /** Headers that depend on the payload as it is stored, as lines that each end in CR LF; asked anew for each attempt. */
-  readonly seal?: ((payload: Uint8Array, version: number) => string) | undefined;
+  readonly seal?: ((payload: Uint8Array, version: number, behind: Head) => string) | undefined;
 }
 
 /** A commit ready to be sent behind one head, and what the cache holds once it is stored. */
@@ -68,7 +68,7 @@ export function outgoingCommit(
   const index = indexBehind(head);
   const version = head.version + append.eventCount;
   const payload = assemblePayload(indexBytes(index), append.body);
-  const sealed = append.seal?.(payload, version) ?? "";
+  const sealed = append.seal?.(payload, version, head) ?? "";
   const headers = Buffer.from(
     `NATS/1.0\r\n${Header.expectedSequence}: ${head.sequence}\r\n` +
       `${Header.commit}: ${append.commitId}\r\n` +
