@@ -19,6 +19,12 @@ export interface LedgerEngineOptions {
   readonly snapshotEveryEntries?: number | undefined;
   /** KV bucket of the snapshots; false for none. @default `<stream>_ledgers` */
   readonly snapshotBucket?: string | false | undefined;
+  /**
+   * Open a ledger although its journal was put back behind what a snapshot was made of, as by restoring an older backup:
+   * go on from what is left, and let the next snapshot replace that one. Without it such a ledger is not opened
+   * ({@link JournalBrokenError}), because the snapshot is the last thing that tells what was lost. @default false
+   */
+  readonly acceptRollback?: boolean | undefined;
   /** The clock: milliseconds since 1970. @default Date.now */
   readonly now?: (() => number) | undefined;
 }
@@ -33,13 +39,16 @@ export interface EngineSettings {
   readonly maxClockSkewMs: number;
   readonly snapshotEveryEntries: number;
   readonly snapshotBucket: string | undefined;
+  readonly acceptRollback: boolean;
   readonly now: () => number;
 }
 
 /** @throws {InvalidArgumentError} */
 export function resolveEngineOptions(given: LedgerEngineOptions, stream: string): EngineSettings {
-  const { snapshotBucket, now = Date.now } = given;
+  const { snapshotBucket, acceptRollback = false, now = Date.now } = given;
   if (typeof now !== "function") throw new InvalidArgumentError("now", "a function", now);
+  if (typeof acceptRollback !== "boolean")
+    throw new InvalidArgumentError("acceptRollback", "true or false", acceptRollback);
   const of = (name: keyof LedgerEngineOptions, byDefault: number, least: number): number => {
     const value = given[name];
     return value === undefined ? byDefault : count(name, value, least);
@@ -53,6 +62,7 @@ export function resolveEngineOptions(given: LedgerEngineOptions, stream: string)
     maxClockSkewMs: of("maxClockSkewMs", 5_000, 1),
     snapshotEveryEntries: of("snapshotEveryEntries", 100_000, 1),
     snapshotBucket: snapshotBucket === false ? undefined : (snapshotBucket ?? `${stream}_ledgers`),
+    acceptRollback,
     now,
   };
 }

@@ -1,9 +1,11 @@
-import { setImmediate as turn } from "node:timers/promises";
+import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
+import type { StoredCommit } from "../store/commit.ts";
 import { CHAIN_HEADER } from "./chain.ts";
 import { ledgerChannels } from "./diagnostics.ts";
 import type { EngineSettings } from "./engine-options.ts";
+import { JournalBrokenError } from "./errors.ts";
 import type { Journal } from "./journal.ts";
-import { SnapshotStore } from "./snapshot-store.ts";
+import { type LedgerCheckpoint, SnapshotStore } from "./snapshot-store.ts";
 import { decodeState, encodeState } from "./state-image.ts";
 import type { LedgerState } from "./state.ts";
 
@@ -13,11 +15,17 @@ const SLICE_MS = 4;
 const WORTH_AT_CLOSE = 1_000;
 /** Between two snapshots, so many times as long as the first one took: where they are slow, they are rare. */
 const REST_FACTOR = 4;
+/** A leader that was elected a moment ago may not have all of the journal yet. */
+const LOOKS = { attempts: 3, pauseMs: 200 } as const;
 
-/** When a ledger's state is written to its bucket, and how it is restored. It only saves time: what fails is told on a channel. */
+/**
+ * When a ledger's state is written to its bucket, and how it is restored. It only saves time: what fails is told on a
+ * channel. But what it was made of must stand in the journal: otherwise acknowledged entries are gone.
+ */
 export class EngineSnapshots {
   readonly #store: SnapshotStore;
   readonly #everyEntries: number;
+  readonly #acceptRollback: boolean;
   readonly #end = new AbortController();
   /** Version of the last snapshot that is known to stand. */
   #storedAt = 0;
@@ -25,17 +33,19 @@ export class EngineSnapshots {
   #restUntil = 0;
   #writing: Promise<void> | undefined;
 
-  private constructor(store: SnapshotStore, everyEntries: number) {
+  private constructor(store: SnapshotStore, settings: EngineSettings) {
     this.#store = store;
-    this.#everyEntries = everyEntries;
-    this.#dueAt = everyEntries;
+    this.#acceptRollback = settings.acceptRollback;
+    this.#everyEntries = settings.snapshotEveryEntries;
+    this.#dueAt = settings.snapshotEveryEntries;
   }
 
   /** undefined where none are wanted, or their bucket cannot be opened. */
   static async open(
     { store, ledger }: Journal,
-    { snapshotBucket: bucket, snapshotEveryEntries, commandTimeoutMs }: EngineSettings,
+    settings: EngineSettings,
   ): Promise<EngineSnapshots | undefined> {
+    const { snapshotBucket: bucket, snapshotEveryEntries, commandTimeoutMs } = settings;
     if (bucket === undefined) return undefined;
     const options = {
       bucket,
@@ -44,34 +54,51 @@ export class EngineSnapshots {
       requestTimeoutMs: commandTimeoutMs,
     };
     try {
-      return new EngineSnapshots(await SnapshotStore.open(store, options), snapshotEveryEntries);
+      return new EngineSnapshots(await SnapshotStore.open(store, options), settings);
     } catch (error) {
       tellIgnored(ledger, undefined, error);
       return undefined;
     }
   }
 
-  /** The state of the last snapshot, if what it was made of still stands in the journal. */
+  /**
+   * The state of the last snapshot; undefined where there is none that can be used.
+   *
+   * @throws {JournalBrokenError} what it was made of does not stand in the journal, and that is not accepted
+   */
   async restore(journal: Journal, timeoutMs: number): Promise<LedgerState | undefined> {
     const snapshot = await this.#store.restore(this.#end.signal);
     if (snapshot === undefined) return undefined;
     const { checkpoint, chunks } = snapshot;
     const commit = await journal.commitAt(checkpoint.position, timeoutMs);
-    const stands =
-      commit?.commitId === checkpoint.commitId &&
-      commit.version === checkpoint.version &&
-      commit.message.headers.get(CHAIN_HEADER) === checkpoint.chain;
+    if (!isOf(checkpoint, commit)) {
+      const reason = await cutOf(journal, checkpoint, timeoutMs);
+      if (reason !== undefined) this.#accept(journal, checkpoint, reason);
+      else this.#ignore(journal, checkpoint, "its commit stands at another position");
+      return undefined;
+    }
     try {
-      if (!stands) throw new Error(`another commit stands at position ${checkpoint.position}`);
       const state = decodeState(chunks);
       if (state.version !== checkpoint.version) throw new Error("it is of another version");
       this.#stored(checkpoint.version);
       return state;
     } catch (error) {
-      this.#store.refuse(checkpoint);
-      tellIgnored(journal.ledger, checkpoint.version, error);
+      this.#ignore(journal, checkpoint, error);
       return undefined;
     }
+  }
+
+  /** Goes on without what was cut off, if that is meant: the next commit is worth a snapshot then, and so is closing. */
+  #accept(journal: Journal, checkpoint: LedgerCheckpoint, reason: string): void {
+    if (!this.#acceptRollback) throw new JournalBrokenError(journal.ledger, undefined, reason);
+    this.#ignore(journal, checkpoint, reason);
+    this.#storedAt = Number.NEGATIVE_INFINITY;
+    this.#dueAt = 0;
+  }
+
+  #ignore({ ledger }: Journal, checkpoint: LedgerCheckpoint, reason: unknown): void {
+    this.#store.refuse(checkpoint);
+    tellIgnored(ledger, checkpoint.version, reason);
   }
 
   /** A commit was acknowledged: begins to write a snapshot where one is due. */
@@ -130,4 +157,33 @@ function tellIgnored(ledger: string, version: number | undefined, error: unknown
   const reason = error instanceof Error ? error.message : String(error);
   const nothing = { chunks: 0, bytes: 0, durationMs: 0 };
   ledgerChannels.snapshot.publish({ ledger, what: "ignored", version, ...nothing, reason });
+}
+
+function isOf(checkpoint: LedgerCheckpoint, commit: StoredCommit | undefined): boolean {
+  return (
+    commit?.commitId === checkpoint.commitId &&
+    commit.version === checkpoint.version &&
+    commit.message.headers.get(CHAIN_HEADER) === checkpoint.chain
+  );
+}
+
+/** Says what the journal lacks of a snapshot that does not stand at its position; undefined where it lacks nothing. */
+async function cutOf(
+  journal: Journal,
+  checkpoint: LedgerCheckpoint,
+  timeoutMs: number,
+): Promise<string | undefined> {
+  const { version, commitId } = checkpoint;
+  let end = await journal.store.latestVersion(journal.actor, { timeoutMs });
+  for (let look = 1; end < version && look < LOOKS.attempts; look++) {
+    await sleep(LOOKS.pauseMs);
+    end = await journal.store.latestVersion(journal.actor, { timeoutMs });
+  }
+  const known = `its tail was cut: a snapshot was made of it at entry ${version}, commit ${commitId}`;
+  if (end < version) return `${known}, and it ends at entry ${end}`;
+  for await (const commit of journal.commitsFrom(version, 1, timeoutMs)) {
+    if (isOf(checkpoint, commit)) return undefined;
+    return `${known}; commit ${commit.commitId} stands there, and it ends at entry ${end}`;
+  }
+  return `${known}, which is not there`;
 }
