@@ -35,7 +35,12 @@ export function decideHold(asked: AskedHold, context: DecideContext): HoldPlaced
   if (closed || frozen) throw new AccountNotUsableError(from, closed ? "closed" : "frozen");
   if (!issuer && overdraft !== undefined) {
     const { value } = state.books.holding(account, asset);
-    const available = value.spendable(at, decidedAt) + overdraft;
+    let available = value.spendable(at, decidedAt) + overdraft;
+    if (at !== decidedAt) {
+      // what has expired since then can be held no more
+      const unheld = value.unheld(decidedAt) + overdraft;
+      if (unheld < available) available = unheld;
+    }
     if (amount > available) throw new InsufficientFundsError(from, asset, amount, available);
   }
   const entry: HoldPlacedEntry = {

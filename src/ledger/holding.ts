@@ -53,6 +53,11 @@ export class Holding {
     return this.holds.length === 0 ? own : own - this.heldAt(decidedAt);
   }
 
+  /** What is in it at an instant beyond what is held then: below 0 where holds are not covered. */
+  unheld(at: number): bigint {
+    return this.balanceAt(at) - this.heldAt(at);
+  }
+
   /** What is reserved at an instant. */
   heldAt(decidedAt: number): bigint {
     let held = 0n;

@@ -129,7 +129,13 @@ export function assertNoneBelowZero(
 ): void {
   for (const { source, asset, amount } of postings) {
     if (source === WORLD) continue;
-    const left = books.accounts.get(source)?.holding(asset)?.value.spendable(at, decidedAt) ?? 0n;
+    const value = books.accounts.get(source)?.holding(asset)?.value;
+    if (value === undefined) continue;
+    let left = value.spendable(at, decidedAt);
+    if (value.holds.length > 0) {
+      const unheld = value.unheld(decidedAt);
+      if (unheld < left) left = unheld;
+    }
     if (left < 0n) throw new InsufficientFundsError(source, asset, amount, amount + left);
   }
 }
@@ -188,10 +194,39 @@ function movable(
   const { overdraft, issuer } = account.value;
   // world is an issuer; what a revert leaves is looked at when all of it is posted
   if (issuer || overdraft === undefined || reverting !== undefined) return amount;
-  const available = value.spendable(at, decidedAt) + overdraft;
+  let available = value.spendable(at, decidedAt) + overdraft;
+  if (at !== decidedAt && available > 0n && value.holds.length > 0)
+    available = besideHolds(value, amount, available, overdraft, at, decidedAt);
   if (amount <= available) return amount;
   if (!partial) throw new InsufficientFundsError(account.name, asset, amount, available);
   return available > 0n ? available : 0n;
+}
+
+/**
+ * How much can be taken as of another instant than that of the decision, so that what is left then covers what is held:
+ * of lots that have expired by now all, of others what no hold needs.
+ */
+function besideHolds(
+  value: Holding,
+  amount: bigint,
+  available: bigint,
+  overdraft: bigint,
+  at: number,
+  decidedAt: number,
+): bigint {
+  if (value.lots === undefined) return available;
+  let free = value.unheld(decidedAt) + overdraft;
+  if (free < 0n) return free;
+  let most = 0n;
+  for (const part of value.lots.take(amount < available ? amount : available, at).taken) {
+    const { expiresAt } = part.grant;
+    if (expiresAt === null || expiresAt > decidedAt) {
+      if (part.amount > free) return most + free;
+      free -= part.amount;
+    }
+    most += part.amount;
+  }
+  return most + free < available ? most + free : available;
 }
 
 interface Took {

@@ -29,9 +29,66 @@ interface Entry {
   readonly moved: readonly Moved[];
 }
 
+/** Books that keep what is held, as of whatever instant somebody asks for funds. */
+class HoldingBooks extends NaiveBooks {
+  override assertFunds(
+    asked: Parameters<NaiveBooks["assertFunds"]>[0],
+    frame: Parameters<NaiveBooks["assertFunds"]>[1],
+  ): bigint {
+    const { source, asset, amount } = asked;
+    const there = this.available(source, asset, frame);
+    const most = this.#besideHolds(source, asset, frame);
+    if (there === "unlimited" || there <= 0n || most >= there || amount <= most)
+      return super.assertFunds(asked, frame);
+    if (frame.partial === true) return most > 0n ? most : 0n;
+    throw new RefusedError("insufficient_funds", [source, asset, amount, most]);
+  }
+
+  /** For a hold: what can be held of an account must be there now. */
+  assertHoldable(
+    asked: Parameters<NaiveBooks["assertFunds"]>[0],
+    frame: Parameters<NaiveBooks["assertFunds"]>[1],
+  ): void {
+    const { source, asset, amount } = asked;
+    const available = this.available(source, asset, frame);
+    const { overdraft = 0n } = this.terms(source);
+    const left = this.left(source, asset, frame.decidedAt) + overdraft;
+    if (available === "unlimited" || left >= available || amount <= left)
+      super.assertFunds(asked, frame);
+    else throw new RefusedError("insufficient_funds", [source, asset, amount, left]);
+  }
+
+  /** What is there beyond what is held; below 0 where that is not all there. */
+  left(account: string, asset: string, decidedAt: number): bigint {
+    return this.balance(account, asset, decidedAt) - this.held(account, asset, decidedAt);
+  }
+
+  /** Lots that have expired by now cover no hold: they can be taken whenever they could be taken. */
+  #besideHolds(
+    account: string,
+    asset: string,
+    { at, decidedAt }: { readonly at: number; readonly decidedAt: number },
+  ): bigint {
+    const { lots: keepsLots, overdraft = 0n } = this.terms(account);
+    const left = this.left(account, asset, decidedAt) + overdraft;
+    if (!keepsLots || this.held(account, asset, decidedAt) === 0n)
+      return this.own(account, asset, { at, decidedAt }) + overdraft;
+    if (left < 0n) return left;
+    let [taken, ofLive] = [0n, 0n];
+    for (const { grantedAt, expiresAt, remaining } of this.lots(account, asset)) {
+      if (grantedAt > at || expiresAt <= at) continue;
+      const isLive = expiresAt > decidedAt;
+      if (isLive && ofLive + remaining > left) return taken + left - ofLive;
+      if (isLive) ofLive += remaining;
+      taken += remaining;
+    }
+    return taken + left - ofLive;
+  }
+}
+
 /** A ledger by the letter of its rules, with a copy of everything to go back to. */
 export class NaiveLedger {
-  readonly books: NaiveBooks;
+  readonly books: HoldingBooks;
   /** All that changes beside the books. The first entry is the one that opens the ledger. */
   #log = {
     entries: [{ kind: "other", at: 0, moved: [] }] as Entry[],
@@ -42,7 +99,7 @@ export class NaiveLedger {
   };
 
   constructor(policy: DrainPolicyName, defaults: Pick<NaiveAccount, "lots" | "overdraft">) {
-    this.books = new NaiveBooks(policy, defaults);
+    this.books = new HoldingBooks(policy, defaults);
   }
 
   get version(): number {
@@ -174,7 +231,10 @@ export class NaiveLedger {
     this.#expect(options, at);
     const entry = this.#move(postings, { at, decidedAt, reference, reverts: target });
     for (const { source, asset } of postings) {
-      if (!force && source !== "world" && this.books.own(source, asset, { at, decidedAt }) < 0n)
+      if (force || source === "world") continue;
+      const isHeld = this.books.held(source, asset, decidedAt) > 0n;
+      const isShort = isHeld && this.books.left(source, asset, decidedAt) < 0n;
+      if (isShort || this.books.own(source, asset, { at, decidedAt }) < 0n)
         throw new RefusedError("insufficient_funds");
     }
     this.#log.reverted.add(target);
@@ -187,7 +247,7 @@ export class NaiveLedger {
     if (endOf(input) <= decidedAt) throw new RefusedError("invalid_argument");
     this.#expect(options, at);
     this.books.assertUsable(from);
-    this.books.assertFunds({ source: from, asset, amount }, { at, decidedAt });
+    this.books.assertHoldable({ source: from, asset, amount }, { at, decidedAt });
     this.books.kept(from, asset);
     this.books.data.holds.set(this.version + 1, { ...input, remaining: amount });
     return { kind: "hold", at, moved: [] };
