@@ -105,6 +105,10 @@ export class Books {
     const closed = this.#open;
     closed.values = closed.cells.map((cell) => cell.value);
     this.#open = this.#begin();
+    // a replay begins no commands: it would keep every value that there ever was
+    this.#undo.length = 0;
+    this.#addedBefore = 0;
+    this.#changedBefore = 0;
     return closed;
   }
 
