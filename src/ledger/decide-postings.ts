@@ -22,8 +22,13 @@ export interface DecideContext {
   readonly maxEntryBytes: number;
 }
 
-/** The most lots that one transaction may take and make. */
-const MAX_LOTS = 1_000;
+/**
+ * What one transaction may touch: each holding that it moves once, each part of a lot that it takes, each lot that it
+ * makes, and the hold that it captures. A read model takes a transaction in one unit of work, which holds 998 keys at
+ * most, and one that it cannot take would stop it for good. Told as "lots", which are most of it in a transaction that
+ * large, unless it has very many accounts. `MAX_POSTINGS` postings fit where they are between few accounts.
+ */
+export const MAX_TOUCHED = 900;
 /** Bytes of an entry beside what depends on its content, and of each part; more than they ever are. */
 const ENTRY_BYTES = 160;
 const POSTING_BYTES = 120;
@@ -56,14 +61,14 @@ export function decidePostings(
   // a single posting looks at its accounts before its funds anyway
   if (postings.length > 1) assertAccounts(state.books, postings);
   const decided: PostingEntry[] = [];
-  let lots = 0;
+  let lots = draft.captures === undefined ? 0 : 1;
   for (const posting of postings) {
     const entry = decidePosting(state.books, posting, frame);
     lots += (entry.drained?.length ?? 0) + (entry.made?.length ?? 0);
     decided.push(entry);
   }
   if (how.reverting === "strict") assertNoneBelowZero(state.books, postings, frame);
-  if (lots > MAX_LOTS) throw new TransactionTooLargeError(lots, MAX_LOTS, "lots");
+  if (lots + 2 * decided.length > MAX_TOUCHED) checkTouched(lots, decided);
   // field by field: spreading an object costs more than the decision
   const { key, at, reference, metadata, reverts, captures } = draft;
   const entry: PostedEntry = {
@@ -80,6 +85,18 @@ export function decidePostings(
   };
   checkSize(entry, bytesAtMost(entry, metadataBytes), context);
   return entry;
+}
+
+/** @throws {TransactionTooLargeError} */
+function checkTouched(lots: number, postings: readonly PostingEntry[]): void {
+  const holdings = new Set<string>();
+  for (const { source, destination, asset, amount } of postings) {
+    if (amount === 0n) continue;
+    holdings.add(`${source} ${asset}`);
+    holdings.add(`${destination} ${asset}`);
+  }
+  const touched = lots + holdings.size;
+  if (touched > MAX_TOUCHED) throw new TransactionTooLargeError(touched, MAX_TOUCHED, "lots");
 }
 
 /** More bytes than the entry can have. */

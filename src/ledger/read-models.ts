@@ -73,7 +73,8 @@ type Tables = StateTables<LedgerBalanceTables>;
 /**
  * A projection of balances, lots and holds, for services that only read: in NATS KV any client of NATS sees them. They
  * lag behind the ledger, which never reads them. Nothing is written when a lot or a hold expires: what can be spent at an
- * instant is the balance less the lots that have expired then, less the holds that have not.
+ * instant is the balance less the lots that have expired then, less the holds that have not. Each transaction fits into
+ * one unit of work: a ledger refuses larger ones.
  *
  * @param ledger of this ledger alone; its state is another one than that of all ledgers
  * @throws {InvalidArgumentError}
