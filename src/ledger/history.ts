@@ -6,12 +6,14 @@ import type { AccountPlaces } from "./account-places.ts";
 import type { LedgerEngine } from "./engine.ts";
 import { InconsistentStateError } from "./errors.ts";
 import { decodeEntry } from "./journal-codec.ts";
-import type { Details, EntryReference, PostedEntry } from "./journal-entry.ts";
+import type { Details, EntryReference, HoldPlacedEntry, PostedEntry } from "./journal-entry.ts";
 import type { FoundEntry } from "./lookups.ts";
 import { checkAccount, checkAsset, checkInstant } from "./names.ts";
 import { type AskedPlace, preparePlace } from "./prepare.ts";
+import type { ReadOptions } from "./queries.ts";
+import { dateOf, endsHold, lotOf, lotsInOrder, type NumberedLot, postingsOf } from "./results.ts";
 import { idOf } from "./state.ts";
-import type { LotInfo, Page, Posting, Transaction } from "./transaction.ts";
+import type { HoldStatus, LotInfo, Page, Transaction } from "./transaction.ts";
 
 /** Which lots. */
 export interface LotsOptions {
@@ -68,6 +70,44 @@ export class History {
     return found === undefined ? undefined : await this.#transaction(found);
   }
 
+  async hold(asked: AskedPlace, options: ReadOptions): Promise<HoldStatus | undefined> {
+    const at = options.at === undefined ? this.#engine.now() : checkInstant("at", options.at);
+    await (options.fresh === true ? this.#engine.refresh(options.signal) : this.#engine.current());
+    const { journal, settings, state } = this.#engine;
+    const found = await journal.entryAt(asked, settings.commandTimeoutMs, state.point);
+    if (found?.entry.kind !== "hold-placed") return undefined;
+    const { entry, place } = found;
+    // placed by another process, and not known here yet
+    if (place.version > this.#engine.state.point.version)
+      await this.#engine.refresh(options.signal);
+    const { account, asset, to, amount, reference, key: idempotencyKey } = entry;
+    const metadata = await this.#metadata(entry, place);
+    const status = await this.#statusOf(entry, place, Math.max(at, this.#engine.state.confirmedAt));
+    const when = { expiresAt: new Date(entry.expiresAt), decidedAt: new Date(entry.decidedAt) };
+    const said = { reference, idempotencyKey, metadata };
+    return { id: idOf(place), account, asset, to, amount, ...status, ...when, ...said };
+  }
+
+  /** From memory, where the hold is active or has just expired; else its account's entries until it expired tell. */
+  async #statusOf(
+    { account, asset, expiresAt }: HoldPlacedEntry,
+    { position, version }: EntryReference,
+    decidedAt: number,
+  ): Promise<Pick<HoldStatus, "status" | "remaining">> {
+    const { holds = [] } =
+      this.#engine.state.books.accounts.get(account)?.holding(asset)?.confirmed ?? {};
+    const hold = holds.find((each) => each.version === version);
+    if (hold !== undefined && expiresAt > decidedAt)
+      return { status: "active", remaining: hold.remaining };
+    if (hold !== undefined) return { status: "expired", remaining: 0n };
+    if (expiresAt > decidedAt) return { status: "ended", remaining: 0n };
+    for await (const { entry } of this.#of(account, position)) {
+      if (entry.decidedAt >= expiresAt) break;
+      if (endsHold(entry, version)) return { status: "ended", remaining: 0n };
+    }
+    return { status: "expired", remaining: 0n };
+  }
+
   async transactions(query: TransactionsQuery): Promise<Page<Transaction>> {
     const { account, order = "oldest", limit = DEFAULT_LIMIT } = query;
     if (count("limit", limit, 1) > MAX_LIMIT)
@@ -98,20 +138,13 @@ export class History {
     checkAccount("account", account);
     checkAsset("asset", asset);
     await this.#engine.current();
-    const lots = new Map<string, LotInfo & { readonly version: number }>();
+    const lots = new Map<string, NumberedLot>();
     if (live === true) {
       const { accounts } = this.#engine.state.books;
-      for (const { grant, remaining } of accounts.get(account)?.holding(asset)?.confirmed?.lots ??
-        []) {
-        const { version, lotIndex, commit, grantedAt, expiresAt, reference, amount } = grant;
-        const { position, firstVersion } = commit;
-        const transactionId = idOf({ position, index: version - firstVersion });
-        const of = { transactionId, version, index: lotIndex, amount, remaining };
-        const when = { grantedAt: new Date(grantedAt), expiresAt: dateOf(expiresAt) };
-        const named = { reference: reference === "" ? undefined : reference };
-        lots.set(`${version}.${lotIndex}`, { ...of, ...when, ...named });
-      }
-      return sorted(lots.values());
+      const { confirmed } = accounts.get(account)?.holding(asset) ?? {};
+      for (const { grant, remaining } of confirmed?.lots ?? [])
+        lots.set(`${grant.version}.${grant.lotIndex}`, lotOf(grant, remaining));
+      return lotsInOrder(lots.values());
     }
     for await (const { entry, place } of this.#of(account)) {
       if (entry.kind !== "posted") continue;
@@ -138,7 +171,7 @@ export class History {
         }
       }
     }
-    return sorted(lots.values());
+    return lotsInOrder(lots.values());
   }
 
   async balanceAsOf(account: string, asset: string, asOf: AsOf): Promise<bigint> {
@@ -296,7 +329,10 @@ export class History {
   }
 
   /** What was said of a transaction, and since. */
-  async #metadata({ metadata = {} }: PostedEntry, { version }: EntryReference): Promise<Details> {
+  async #metadata(
+    { metadata = {} }: Pick<PostedEntry, "metadata">,
+    { version }: EntryReference,
+  ): Promise<Details> {
     const places = this.#engine.state.annotated.get(version);
     if (places === undefined) return metadata;
     const said = { ...metadata };
@@ -316,19 +352,6 @@ function* entriesOf(commit: StoredCommit): Generator<FoundEntry, void, undefined
     const entry = decodeEntry(event, position);
     yield { entry, place: { position, index, version: commit.firstVersion + index } };
   }
-}
-
-function postingsOf({ postings }: PostedEntry): Posting[] {
-  return postings.map((posting) => ({
-    ...posting,
-    drained: posting.drained?.map(({ version, lotIndex, amount, expiresAt }) => ({
-      transactionVersion: version,
-      lotIndex,
-      amount,
-      expiresAt: dateOf(expiresAt),
-    })),
-    made: posting.made?.map((lot) => ({ ...lot, expiresAt: dateOf(lot.expiresAt) })),
-  }));
 }
 
 function speaksOf(entry: PostedEntry, account: string): boolean {
@@ -365,21 +388,4 @@ function* backwards(
     end = found.at(-1);
     if (end === undefined) return;
   }
-}
-
-/** By (granted at, reference, transaction, number). */
-function sorted(lots: Iterable<LotInfo & { readonly version: number }>): LotInfo[] {
-  return [...lots]
-    .sort((a, b) => {
-      const byTime = a.grantedAt.getTime() - b.grantedAt.getTime();
-      if (byTime !== 0) return byTime;
-      const [one = "", other = ""] = [a.reference, b.reference];
-      if (one !== other) return one < other ? -1 : 1;
-      return a.version - b.version || a.index - b.index;
-    })
-    .map(({ version: _version, ...lot }) => lot);
-}
-
-function dateOf(instant: number | null): Date | null {
-  return instant === null ? null : new Date(instant);
 }

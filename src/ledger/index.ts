@@ -94,6 +94,7 @@ export type {
   CommandResult,
   Drained,
   HoldInfo,
+  HoldStatus,
   LotInfo,
   Made,
   Page,

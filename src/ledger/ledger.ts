@@ -45,6 +45,7 @@ import type {
   BalanceDetails,
   CommandResult,
   HoldInfo,
+  HoldStatus,
   LotInfo,
   Page,
   PostOutcome,
@@ -301,6 +302,14 @@ export class Ledger {
   /** Holds of an account that have not ended. */
   async holds(account: string, options?: ReadOptions): Promise<readonly HoldInfo[]> {
     return this.#reads.holds(account, options);
+  }
+
+  /**
+   * The hold with an id, active or not; undefined where none of this ledger stands there. One read of the journal; of a
+   * hold that expired some time ago also what was written of its account until then.
+   */
+  async holdStatus(id: string, options: ReadOptions = {}): Promise<HoldStatus | undefined> {
+    return this.#records.hold(preparePlace("id", id), options);
   }
 
   /** Whether the books balance, by asset. */

@@ -2,7 +2,16 @@ import { AppendOutcomeUnknownError } from "../errors.ts";
 import type { Outcome } from "./command.ts";
 import type { Decided, DecidedItem } from "./decider.ts";
 import { CommandOutcomeUnknownError, CommandTimeoutError } from "./errors.ts";
-import type { CommandResult, PostOutcome, TransactionResult } from "./transaction.ts";
+import type { JournalEntry, PostedEntry } from "./journal-entry.ts";
+import type { Grant } from "./lot-list.ts";
+import { idOf } from "./state.ts";
+import type {
+  CommandResult,
+  LotInfo,
+  Posting,
+  PostOutcome,
+  TransactionResult,
+} from "./transaction.ts";
 
 /** What callers are told of a command that made one entry. */
 export function commandResult(outcome: Outcome): CommandResult {
@@ -68,4 +77,61 @@ function single(outcome: Outcome): Decided {
   if (outcome === undefined || !("entry" in outcome))
     throw new TypeError("no outcome of a command");
   return outcome;
+}
+
+/** Postings as callers see them. */
+export function postingsOf({ postings }: PostedEntry): Posting[] {
+  return postings.map((posting) => ({
+    ...posting,
+    drained: posting.drained?.map(({ version, lotIndex, amount, expiresAt }) => ({
+      transactionVersion: version,
+      lotIndex,
+      amount,
+      expiresAt: dateOf(expiresAt),
+    })),
+    made: posting.made?.map((lot) => ({ ...lot, expiresAt: dateOf(lot.expiresAt) })),
+  }));
+}
+
+export function dateOf(instant: number | null): Date | null {
+  return instant === null ? null : new Date(instant);
+}
+
+/** A lot, with the number of the entry that made it. */
+export interface NumberedLot extends LotInfo {
+  readonly version: number;
+}
+
+export function lotOf(grant: Grant, remaining: bigint): NumberedLot {
+  const { version, lotIndex: index, commit, grantedAt, expiresAt, reference, amount } = grant;
+  const { position, firstVersion } = commit;
+  return {
+    transactionId: idOf({ position, index: version - firstVersion }),
+    version,
+    index,
+    amount,
+    remaining,
+    grantedAt: new Date(grantedAt),
+    expiresAt: dateOf(expiresAt),
+    reference: reference === "" ? undefined : reference,
+  };
+}
+
+/** By (granted at, reference, transaction, number). */
+export function lotsInOrder(lots: Iterable<NumberedLot>): LotInfo[] {
+  return [...lots]
+    .sort((a, b) => {
+      const byTime = a.grantedAt.getTime() - b.grantedAt.getTime();
+      if (byTime !== 0) return byTime;
+      const [one = "", other = ""] = [a.reference, b.reference];
+      if (one !== other) return one < other ? -1 : 1;
+      return a.version - b.version || a.index - b.index;
+    })
+    .map(({ version: _version, ...lot }) => lot);
+}
+
+/** Whether an entry ends the hold with a number, before its instant. */
+export function endsHold(entry: JournalEntry, hold: number): boolean {
+  if (entry.kind === "hold-released") return entry.hold.version === hold;
+  return entry.kind === "posted" && entry.captures?.version === hold && entry.captures.ended;
 }

@@ -121,6 +121,21 @@ export interface HoldInfo {
   readonly expiresAt: Date;
 }
 
+/** A hold, whether it has ended or not. */
+export interface HoldStatus extends HoldInfo {
+  /** What it reserved at first. */
+  readonly amount: bigint;
+  /** What it still reserves: 0 unless it is active. */
+  readonly remaining: bigint;
+  /** `ended` by a capture or a release, `expired` at its instant without one. */
+  readonly status: "active" | "expired" | "ended";
+  readonly reference: string | undefined;
+  readonly idempotencyKey: string | undefined;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  /** When it was placed. */
+  readonly decidedAt: Date;
+}
+
 /** A page of a list; `cursor` goes on behind it, and is there iff there is more. */
 export interface Page<Item> {
   readonly items: readonly Item[];
