@@ -9,8 +9,8 @@ import {
 import { type Attempt, attempt } from "../internal/attempt.ts";
 import { type Backoff, backoffMs, sleep } from "../internal/backoff.ts";
 import { isPassing } from "../nats/passing.ts";
-import { type Deferred, deferred } from "../internal/deferred.ts";
 import { uniqueIds } from "../internal/unique-ids.ts";
+import { Wakeup } from "../internal/wakeup.ts";
 import { Command, type Outcome } from "./command.ts";
 import { Decider } from "./decider.ts";
 import { CommandOutcomeUnknownError } from "./errors.ts";
@@ -58,7 +58,7 @@ export class GroupCommit {
   #landing: Group | undefined;
   /** Entries of the journal that are being read for commands. */
   #looking: Promise<void> | undefined;
-  #wake: Deferred<void> = deferred();
+  readonly #wakeup = new Wakeup();
   #running: Promise<void> | undefined;
   #doubt: AppendOutcomeUnknownError | undefined;
   #mustReload = false;
@@ -116,7 +116,7 @@ export class GroupCommit {
     return new Promise((resolve, reject) => {
       this.#queue.push(new Command(asked, timeoutMs, resolve, reject));
       if (this.#running === undefined) this.#start();
-      else this.#wake.resolve();
+      else this.#wakeup.rouse();
     });
   }
 
@@ -154,8 +154,7 @@ export class GroupCommit {
         if (pauseMs > 0) await sleep(pauseMs);
         this.#launch(this.#state.point);
       } else if (this.#flight.landed === undefined) {
-        this.#wake = deferred();
-        await this.#wake.promise;
+        await this.#wakeup.wait();
         if (this.#flight.landed !== undefined) continue;
         // others that were woken by the same answer send their commands now
         await turn();
@@ -198,7 +197,7 @@ export class GroupCommit {
     const next = this.#queue.slice(this.#at, this.#at + LOOKED_AHEAD);
     await lookAhead(next, first, this.#state, journal, settings.commandTimeoutMs);
     this.#looking = undefined;
-    this.#wake.resolve();
+    this.#wakeup.rouse();
   }
 
   #hasRoom(): boolean {
@@ -251,7 +250,7 @@ export class GroupCommit {
           flight.landed = { error };
         },
       )
-      .finally(() => this.#wake.resolve());
+      .finally(() => this.#wakeup.rouse());
   }
 
   /** A group was answered: the next one is sent, then its commands are told. */
