@@ -101,13 +101,13 @@ export interface CommandOptions {
   readonly dryRun?: boolean | undefined;
   /** How long to wait for the outcome. @default the ledger's `commandTimeoutMs` */
   readonly timeoutMs?: number | undefined;
-  /** An aborted command may still be posted. */
+  /** Ends the waiting, not the command: once it was sent or waits in the queue, it may still be posted. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /** What commands that take funds add. */
 export interface FundsOptions extends CommandOptions {
-  /** Where there is less than asked for: refuse the whole, or take what is there. @default "reject" */
+  /** Where there is less than asked for: refuse the whole, or take what there is, the overdraft too. @default "reject" */
   readonly onShortfall?: "reject" | "partial" | undefined;
 }
 

@@ -87,9 +87,16 @@ export class DuplicateReferenceError extends AnnalError {
 /** What the caller expected of the ledger does not hold; nothing changed. */
 export class PreconditionFailedError extends AnnalError {
   readonly code = "precondition_failed";
+  /** Of what something was expected, such as `the ledger's version`. */
+  readonly what: string;
+  readonly expected: string;
+  readonly found: string;
 
   constructor(what: string, expected: string, found: string) {
     super(`${what}: expected ${expected}, found ${found}`);
+    this.what = what;
+    this.expected = expected;
+    this.found = found;
   }
 }
 

@@ -113,11 +113,14 @@ export class Ledger {
   /**
    * Posts a transaction: all its postings, or none.
    *
-   * @throws {InvalidArgumentError}; then in this order {@link IdempotencyConflictError},
+   * @throws {InvalidArgumentError}, {UnserialisableValueError}; then in this order {@link IdempotencyConflictError},
    * {@link DuplicateReferenceError}, {@link PreconditionFailedError}, {@link AccountNotUsableError},
    * {@link InsufficientFundsError}, {@link TransactionTooLargeError}; {@link AppendOutcomeUnknownError},
-   * {@link CommandTimeoutError}: it may be posted; {@link ClockSkewError}, {@link OverloadedError},
-   * {@link JetStreamUnavailableError}, {@link ClosedError}: it is not
+   * {@link CommandTimeoutError}, {@link CommandOutcomeUnknownError}, {@link StreamRolledBackError}, the signal's reason:
+   * it may be posted; {@link ClockSkewError}, {@link OverloadedError}, {@link ReadTimeoutError} (what it refers to, or
+   * repeats, could not be read), {@link JetStreamUnavailableError}, {@link ClosedError}, {@link LedgerNotFoundError}: it
+   * is not; {@link JournalBrokenError}, {@link InconsistentStateError}, {@link CorruptCommitError},
+   * {@link UnsupportedFormatError}: it is not, and this handle decides nothing more
    */
   async post(input: TransactionInput, options: FundsOptions = {}): Promise<TransactionResult> {
     this.#assertUsable();
@@ -270,7 +273,10 @@ export class Ledger {
     return this.#reads.balance(account, asset, options);
   }
 
-  /** What an account can spend at an instant: the balance less what is held, plus its overdraft. */
+  /**
+   * What an account can spend at an instant: the balance less what is held, plus its overdraft. Of a frozen account what it
+   * could spend if it were thawed.
+   */
   async available(
     account: string,
     asset: string,

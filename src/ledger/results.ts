@@ -1,4 +1,4 @@
-import { AppendOutcomeUnknownError } from "../errors.ts";
+import { AppendOutcomeUnknownError, StreamRolledBackError } from "../errors.ts";
 import type { Outcome } from "./command.ts";
 import type { Decided, DecidedItem } from "./decider.ts";
 import { CommandOutcomeUnknownError, CommandTimeoutError } from "./errors.ts";
@@ -64,6 +64,7 @@ export function failedOutcome(reason: unknown, signal: AbortSignal | undefined):
   const isUnknown =
     isAborted ||
     reason instanceof AppendOutcomeUnknownError ||
+    reason instanceof StreamRolledBackError ||
     reason instanceof CommandTimeoutError ||
     reason instanceof CommandOutcomeUnknownError;
   return isUnknown ? { status: "unknown", error: errorOf(reason) } : refused(reason);
