@@ -135,6 +135,23 @@ export const DAMAGES: readonly Damage[] = [
     ],
   },
   {
+    title: "reserved funds that are less",
+    damage: (state) =>
+      setHolding(state, "alice", (holding) =>
+        holding.withHolds(holding.holds.map((hold) => ({ ...hold, remaining: 1n }))),
+      ),
+    found: ({ hold, capture: { position } }) => [
+      { kind: "different", key: `reserved alice ${CREDIT} ${hold.version}`, position },
+    ],
+  },
+  {
+    title: "another instant of the last decision",
+    damage: (state) => {
+      state.confirmedAt += 1;
+    },
+    found: () => [{ kind: "different", key: "head", position: undefined }],
+  },
+  {
     title: "a hold that is gone",
     damage: (state) => state.holds.clear(),
     found: ({ hold, capture: { position } }) => [

@@ -2,7 +2,12 @@ import { headers } from "@nats-io/nats-core";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 import { describe, expect, it } from "vitest";
-import { CHAIN_HEADER, chainHash, type LedgerCheckReport } from "../../../src/ledger/index.ts";
+import {
+  CHAIN_HEADER,
+  chainHash,
+  checkLedger,
+  type LedgerCheckReport,
+} from "../../../src/ledger/index.ts";
 import { pack } from "../../../src/store/packing.ts";
 import { backUp } from "../store/stream-backup.ts";
 import { natsUrl } from "../../support/server.ts";
@@ -213,22 +218,24 @@ describe("a check of the hash chain of a journal", () => {
     const report = await checkStored(stage);
     expectBroken(report, steps.last.position + 1, "its tail was cut");
     await store.close();
-    const { checkLedger } = await import("../../../src/ledger/index.ts");
     const idle = await checkLedger(await stage.store(), "idle");
     expect(idle).toMatchObject({ outcome: "incomplete", findings: [] });
     expect(idle.reason).toContain("is empty");
   });
 
-  it("C9 is incomplete where a newer release has written, its hashes followed all the same", async () => {
+  it.each([
+    { what: "a newer release has written", by: 1, event: [2, 0], reason: "format" },
+    { what: "a commit has less entries than it says", by: 2, event: [1, 9e15], reason: "expected" },
+  ])("C4 C9 is incomplete where $what, its hashes followed all the same", async (newer) => {
     const { stage, steps } = await withFinding();
     const commitId = "newer";
-    const version = steps.last.version + 1;
+    const version = steps.last.version + newer.by;
     const before = await checkStored(stage);
     await rewriteStream(
       stage,
       (message) => message,
       ({ seq, subject }) => {
-        const event = ["TransactionPosted", [2, 0]];
+        const event = ["TransactionPosted", [...newer.event, null, null, []]];
         const data = pack([1, null, [[event]]]);
         const header = headers();
         header.set("Annal-Commit", commitId);
@@ -239,7 +246,7 @@ describe("a check of the hash chain of a journal", () => {
     );
     const report = await checkStored(stage);
     expect(report).toMatchObject({ outcome: "incomplete", findings: [], findingCount: 0 });
-    expect(report.reason).toContain("format");
+    expect(report.reason).toContain(newer.reason);
     expect(report.chain).toMatchObject({ intact: true, version });
   });
 });

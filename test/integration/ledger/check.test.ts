@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { checkOpenLedger } from "../../../src/ledger/check.ts";
+import type { AccountCell } from "../../../src/ledger/cells.ts";
 import { LedgerEngine } from "../../../src/ledger/engine.ts";
 import type { LedgerCheckReport } from "../../../src/ledger/index.ts";
 import { DAMAGES } from "./check-damages.ts";
@@ -12,7 +13,8 @@ import {
   rewriteEntry,
   rewriteSnapshot,
 } from "./check-stage.ts";
-import { CREDIT } from "./ledger-stage.ts";
+import { CREDIT, there } from "./ledger-stage.ts";
+import { entryAt } from "./snapshot-store-stage.ts";
 
 /** Entries of a filled journal. */
 const ENTRIES = 18;
@@ -120,6 +122,24 @@ describe("a check of a ledger finds in the memory of the process", () => {
   });
 });
 
+describe("a check of a process that is behind", () => {
+  it("C1 names what should have caused a value up to where it is, and nothing later", async () => {
+    const { stage, ledger, steps } = await filled({ snapshotBucket: false });
+    const now = (): number => stage.nowMs;
+    const clock = { now, maxClockSkewMs: Number.MAX_SAFE_INTEGER, refreshMs: 0 };
+    const options = { ...clock, snapshotBucket: false as const };
+    const engine = await LedgerEngine.start(await stage.store(), ledger.info, options);
+    await ledger.spend({ from: "alice", asset: CREDIT, amount: 1n });
+    const cell = there(engine.state.books.accounts.get("alice")?.holding(CREDIT));
+    cell.confirmed = there(cell.confirmed).withHolds([]);
+    const report = await checkOpenLedger(engine, {});
+    await engine.close();
+    expect(report).toMatchObject({ version: ENTRIES + 1, memoryVersion: ENTRIES });
+    const { position } = steps.capture;
+    expect(report.findings).toMatchObject([{ where: "memory", kind: "missing", position }]);
+  });
+});
+
 describe("a check of a ledger finds in the snapshot", () => {
   it.each(DAMAGES)("C1 C6 $title", async ({ damage, found }) => {
     const { stage, ledgers, steps } = await filled();
@@ -150,6 +170,23 @@ describe("a check of a ledger finds in the snapshot", () => {
     await rewriteEntry(bucket, keys[1] ?? "", () => undefined);
     const { findings } = await checkStored(stage);
     expect(findings).toMatchObject([{ where: "snapshot", kind: "missing", key: keys[1] }]);
+  });
+
+  it("C5 nothing where its bytes are other ones for the same state", async () => {
+    const { stage, ledgers } = await filled();
+    await ledgers.close();
+    const before = await chunkKeys(await rawBucket(stage));
+    const bytes = async (): Promise<string> =>
+      Buffer.from((await entryAt(await rawBucket(stage), before[1] ?? "")).data).toString("hex");
+    const original = await bytes();
+    await rewriteSnapshot(stage, ({ books }) => {
+      const accounts = books.accounts as Map<string, AccountCell>;
+      const alice = there(accounts.get("alice"));
+      accounts.delete("alice");
+      accounts.set("alice", alice);
+    });
+    expect(await bytes()).not.toBe(original);
+    expect(await checkStored(stage)).toMatchObject({ outcome: "clean", snapshotVersion: ENTRIES });
   });
 
   it("nothing where there is none, and says so where a newer release wrote it", async () => {
