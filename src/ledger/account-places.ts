@@ -59,20 +59,21 @@ export class AccountPlaces {
     return below.reverse().slice(0, limit);
   }
 
-  /** The positions as they are now, to be encoded later. */
-  freeze(): () => Uint8Array {
-    if (this.#many === undefined) {
-      const few = this.#few.slice();
-      return () => encoded(few.length, new PackedPositions(few).packed());
-    }
-    const bytes = this.encode();
-    return () => bytes;
-  }
-
   /** As bytes that depend on the positions only: their count, then the distance of each from the one before. */
   encode(): Uint8Array {
     const deltas = this.#many?.packed() ?? new PackedPositions(this.#few).packed();
     return encoded(this.count, deltas);
+  }
+
+  /** The same of the first positions: as it was when there were so many. */
+  encodeFirst(count: number): Uint8Array {
+    if (count === this.count) return this.encode();
+    const first: number[] = [];
+    for (const position of this.positions()) {
+      if (first.length === count) break;
+      first.push(position);
+    }
+    return encoded(count, new PackedPositions(first).packed());
   }
 
   /**

@@ -172,7 +172,7 @@ export class LedgerCheckRun {
       this.#checked += countValues(viewOf(this.#state));
       return true;
     }
-    const found = decodeSnapshot(journal.ledger, chunks, findings);
+    const found = await decodeSnapshot(journal.ledger, chunks, findings);
     return found !== undefined && this.#compareWith("snapshot", found);
   }
 

@@ -102,13 +102,13 @@ export function* isImageOf(
 }
 
 /** The state that the chunks hold; undefined where they hold none: then there is a finding. */
-export function decodeSnapshot(
+export async function decodeSnapshot(
   ledger: string,
   chunks: readonly Uint8Array[],
   findings: LedgerFindings,
-): StateView | undefined {
+): Promise<StateView | undefined> {
   try {
-    return viewOf(decodeState(chunks));
+    return viewOf(await decodeState(chunks));
   } catch (error) {
     const reason = error instanceof RangeError ? error.message : unreadableReason(error);
     if (reason === undefined) throw error;

@@ -78,7 +78,7 @@ export class EngineSnapshots {
       return undefined;
     }
     try {
-      const state = decodeState(chunks);
+      const state = await decodeState(chunks);
       if (state.version !== checkpoint.version) throw new Error("it is of another version");
       this.#stored(checkpoint.version);
       return state;

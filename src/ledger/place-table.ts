@@ -1,3 +1,4 @@
+import { resultOf } from "../internal/result-of.ts";
 import { maxVarintBytes, VarintReader, writeVarint } from "../internal/varint.ts";
 import { InconsistentStateError } from "./errors.ts";
 import { type FrozenShard, PlaceShard } from "./place-shard.ts";
@@ -75,13 +76,13 @@ export class PlaceTable {
    */
   static decode(chunks: Iterable<Uint8Array>): PlaceTable {
     const left = chunks[Symbol.iterator]();
-    const table = PlaceTable.decodeNext(left);
+    const table = resultOf(PlaceTable.decodeNext(left));
     if (left.next().done !== true) throw new InconsistentStateError("chunks follow a whole table");
     return table;
   }
 
-  /** As {@link PlaceTable.decode}, where more follows: takes only the chunks of one table. */
-  static decodeNext(chunks: Iterator<Uint8Array>): PlaceTable {
+  /** As {@link PlaceTable.decode}, where more follows: takes only the chunks of one table. Yields between any two. */
+  static *decodeNext(chunks: Iterator<Uint8Array>): Generator<undefined, PlaceTable, undefined> {
     const table = new PlaceTable();
     let reader = nextReader(chunks);
     const format = reader.next();
@@ -92,6 +93,7 @@ export class PlaceTable {
     let previous = 0;
     while (table.#size < size) {
       if (reader.atEnd) {
+        yield undefined;
         reader = nextReader(chunks);
         previous = 0;
       }

@@ -1,3 +1,4 @@
+import { resultOf } from "../internal/result-of.ts";
 import { VarintReader, writeVarint } from "../internal/varint.ts";
 import { InconsistentStateError } from "./errors.ts";
 import { type Place, PlaceTable } from "./place-table.ts";
@@ -69,6 +70,13 @@ export class RecentPlaces {
    * @throws InconsistentStateError if they are not the whole of it
    */
   static decode(chunks: Iterable<Uint8Array>): RecentPlaces {
+    return resultOf(RecentPlaces.decodeInSteps(chunks));
+  }
+
+  /** As {@link RecentPlaces.decode}; yields between any two chunks. */
+  static *decodeInSteps(
+    chunks: Iterable<Uint8Array>,
+  ): Generator<undefined, RecentPlaces, undefined> {
     const left = chunks[Symbol.iterator]();
     const head = left.next();
     const reader = new VarintReader(head.done === true ? new Uint8Array() : head.value);
@@ -77,8 +85,8 @@ export class RecentPlaces {
       throw new InconsistentStateError(`expected places of format ${FORMAT}, found ${format}`);
     }
     const recent = new RecentPlaces(reader.next());
-    recent.#older = PlaceTable.decodeNext(left);
-    recent.#newer = PlaceTable.decodeNext(left);
+    recent.#older = yield* PlaceTable.decodeNext(left);
+    recent.#newer = yield* PlaceTable.decodeNext(left);
     if (left.next().done !== true) throw new InconsistentStateError("chunks follow the places");
     return recent;
   }

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { UnsupportedFormatError } from "../errors.ts";
 import { BigInteger } from "../internal/big-integer.ts";
 import { endOfValue } from "../internal/msgpack-bounds.ts";
@@ -33,14 +34,14 @@ const LARGEST = BigInt(Number.MAX_SAFE_INTEGER);
 const LOT_FIELDS = 9;
 const HOLD_FIELDS = 6;
 
-/** An account as it was when the image was begun. */
-interface FrozenAccount {
-  readonly name: string;
-  readonly terms: AccountTerms | undefined;
-  /** Makes its bytes. */
-  readonly places: (() => Uint8Array) | undefined;
-  readonly holdings: readonly { readonly asset: string; readonly holding: Holding }[];
-}
+/** How long the event loop is held up at once while a state is decoded. */
+const SLICE_MS = 5;
+
+/**
+ * Accounts as they were when the image was begun, one after the other: its cell, its terms, how many places it had, how
+ * many holdings, then each holding's cell and value. Flat, because it is gathered in one turn.
+ */
+type Frozen = (AccountCell | AccountTerms | HoldingCell | Holding | number)[];
 
 /**
  * The chunks of the acknowledged state as it is when this is called; they are made one by one as they are asked for,
@@ -49,9 +50,9 @@ interface FrozenAccount {
 export function encodeState(state: LedgerState): Iterable<Uint8Array> {
   const { opened, point, confirmedAt } = state;
   if (opened === undefined) throw new InconsistentStateError("a journal that was not begun");
-  const accounts: FrozenAccount[] = [];
-  for (const cell of state.books.accounts.values())
-    if (cell.confirmed !== undefined) accounts.push(frozen(cell));
+  const frozen: Frozen = [];
+  let accounts = 0;
+  for (const cell of state.books.accounts.values()) if (freeze(cell, frozen)) accounts++;
   const head = pack([
     Kind.head,
     FORMAT,
@@ -60,14 +61,15 @@ export function encodeState(state: LedgerState): Iterable<Uint8Array> {
     Array.from(state.holds.values(), packHold),
     Array.from(state.reverted).flatMap(packReverted),
     [...state.annotated],
-    accounts.length,
+    accounts,
   ]);
   const keys = state.keys.encode();
   const references = state.references.encode();
   return (function* () {
     yield head;
-    for (let at = 0; at < accounts.length; at += ACCOUNTS_AT_ONCE)
-      yield pack([Kind.accounts, accounts.slice(at, at + ACCOUNTS_AT_ONCE).map(packAccount)]);
+    const packed = packAccounts(frozen);
+    for (let left = accounts; left > 0; left -= ACCOUNTS_AT_ONCE)
+      yield pack([Kind.accounts, taken(packed, Math.min(left, ACCOUNTS_AT_ONCE))]);
     for (const chunk of keys) yield pack([Kind.keys, chunk]);
     for (const chunk of references) yield pack([Kind.references, chunk]);
     yield pack([Kind.end]);
@@ -75,11 +77,26 @@ export function encodeState(state: LedgerState): Iterable<Uint8Array> {
 }
 
 /**
- * The state that was encoded.
+ * The state that was encoded. Every few milliseconds others have a turn.
  *
  * @throws {UnsupportedFormatError} of a newer format; {@link InconsistentStateError} of what is no whole state
  */
-export function decodeState(chunks: Iterable<Uint8Array>): LedgerState {
+export async function decodeState(chunks: Iterable<Uint8Array>): Promise<LedgerState> {
+  const steps = decodeStateInSteps(chunks);
+  let sliceEnd = performance.now() + SLICE_MS;
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+    if (performance.now() < sliceEnd) continue;
+    await turn();
+    sliceEnd = performance.now() + SLICE_MS;
+  }
+}
+
+/** As {@link decodeState}, for who gives others their turns himself. */
+export function* decodeStateInSteps(
+  chunks: Iterable<Uint8Array>,
+): Generator<undefined, LedgerState, undefined> {
   const state = new LedgerState();
   const keys: Uint8Array[] = [];
   const references: Uint8Array[] = [];
@@ -90,16 +107,20 @@ export function decodeState(chunks: Iterable<Uint8Array>): LedgerState {
     const [kind, ...rest] = listOf(decoded(bytes));
     if (ended || (head === undefined) !== (kind === Kind.head))
       throw new InconsistentStateError("the chunks of a state are out of order");
-    if (kind === Kind.head) head = readHead(rest, state);
-    else if (kind === Kind.accounts) accounts += readAccounts(listOf(rest[0]), state);
+    if (kind === Kind.head) head = yield* readHead(rest, state);
+    else if (kind === Kind.accounts) accounts += yield* readAccounts(listOf(rest[0]), state);
     else if (kind === Kind.keys) keys.push(rest[0] as Uint8Array);
     else if (kind === Kind.references) references.push(rest[0] as Uint8Array);
     else ended = kind === Kind.end;
+    yield undefined;
   }
   if (head === undefined || !ended || accounts !== head.accounts)
     throw new InconsistentStateError("chunks of a state are missing");
-  state.keys = RecentPlaces.decode(keys);
-  state.references = PlaceTable.decode(references);
+  state.keys = yield* RecentPlaces.decodeInSteps(keys);
+  const left = references[Symbol.iterator]();
+  state.references = yield* PlaceTable.decodeNext(left);
+  if (left.next().done !== true)
+    throw new InconsistentStateError("chunks follow the references of a state");
   state.restored(head.point, head.confirmedAt);
   return state;
 }
@@ -110,19 +131,42 @@ interface Head {
   readonly accounts: number;
 }
 
-function frozen({ name, confirmed, initial, places, holdings }: AccountCell): FrozenAccount {
-  return {
-    name,
-    terms: confirmed === initial ? undefined : confirmed,
-    places: places?.freeze(),
-    holdings: holdings.flatMap(({ asset, confirmed: holding }: HoldingCell) =>
-      holding === undefined ? [] : [{ asset, holding }],
-    ),
-  };
+/** @returns whether it is acknowledged */
+function freeze(cell: AccountCell, frozen: Frozen): boolean {
+  const { confirmed, places, holdings } = cell;
+  if (confirmed === undefined) return false;
+  const countAt = frozen.push(cell, confirmed, places?.count ?? 0, 0) - 1;
+  let count = 0;
+  for (const holding of holdings) {
+    if (holding.confirmed === undefined) continue;
+    frozen.push(holding, holding.confirmed);
+    count++;
+  }
+  frozen[countAt] = count;
+  return true;
 }
 
-function packAccount({ name, terms, places, holdings }: FrozenAccount): unknown[] {
-  return [name, packTerms(terms), places?.() ?? null, holdings.map(packHolding)];
+function* packAccounts(frozen: Frozen): Generator<unknown[], void, undefined> {
+  for (let at = 0; at < frozen.length; ) {
+    const { name, initial, places } = frozen[at++] as AccountCell;
+    const terms = frozen[at++] as AccountTerms;
+    const placeCount = frozen[at++] as number;
+    const holdings: unknown[] = [];
+    for (let left = frozen[at++] as number; left > 0; left--)
+      holdings.push(packHolding((frozen[at++] as HoldingCell).asset, frozen[at++] as Holding));
+    const packed = placeCount === 0 ? null : (places?.encodeFirst(placeCount) ?? null);
+    yield [name, packTerms(terms === initial ? undefined : terms), packed, holdings];
+  }
+}
+
+function taken<T>(values: Iterator<T>, count: number): T[] {
+  const some: T[] = [];
+  while (some.length < count) {
+    const next = values.next();
+    if (next.done === true) break;
+    some.push(next.value);
+  }
+  return some;
 }
 
 function packTerms(terms: AccountTerms | undefined): unknown[] | null {
@@ -132,8 +176,7 @@ function packTerms(terms: AccountTerms | undefined): unknown[] | null {
   return [lots, issuer, limit, frozen, closed, serialisable(metadata, "metadata", undefined)];
 }
 
-function packHolding({ asset, holding }: FrozenAccount["holdings"][number]): unknown[] {
-  const { balance, debt, lots, holds } = holding;
+function packHolding(asset: string, { balance, debt, lots, holds }: Holding): unknown[] {
   const packed = [asset, packAmount(balance), packAmount(debt), packLots(lots)];
   if (holds.length > 0) packed.push(holds.flatMap(packActive));
   return packed;
@@ -167,7 +210,10 @@ function packAmount(amount: bigint): number | BigInteger {
   return amount <= LARGEST && amount >= -LARGEST ? Number(amount) : new BigInteger(amount);
 }
 
-function readHead(fields: readonly unknown[], state: LedgerState): Head {
+function* readHead(
+  fields: readonly unknown[],
+  state: LedgerState,
+): Generator<undefined, Head, undefined> {
   const [format, at, opened, holds, reverted, annotated, accounts] = fields;
   if (format !== FORMAT) {
     const note = `this version reads states of format ${FORMAT}`;
@@ -190,14 +236,17 @@ function readHead(fields: readonly unknown[], state: LedgerState): Head {
       expiresAt: Number(expiresAt),
     };
     state.holds.set(idOf(place), place);
+    yield undefined;
   }
   for (const revert of listOf(reverted)) {
     const [of = 0, position = 0, index = 0, by = 0] = listOf(revert) as number[];
     state.reverted.set(of, { position, index, version: by });
+    yield undefined;
   }
   for (const annotation of listOf(annotated)) {
     const [of, places] = listOf(annotation);
     state.annotated.set(Number(of), [...(listOf(places) as readonly number[])]);
+    yield undefined;
   }
   const point: JournalPoint = {
     version: Number(version),
@@ -208,7 +257,10 @@ function readHead(fields: readonly unknown[], state: LedgerState): Head {
   return { point, confirmedAt: Number(confirmedAt), accounts: Number(accounts) };
 }
 
-function readAccounts(accounts: readonly unknown[], state: LedgerState): number {
+function* readAccounts(
+  accounts: readonly unknown[],
+  state: LedgerState,
+): Generator<undefined, number, undefined> {
   const { books } = state;
   const order = state.order;
   for (const packed of accounts) {
@@ -226,6 +278,7 @@ function readAccounts(accounts: readonly unknown[], state: LedgerState): number 
       books.put(books.holding(cell, String(asset)), value);
     }
     books.begin();
+    yield undefined;
   }
   return accounts.length;
 }

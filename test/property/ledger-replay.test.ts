@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { resultOf } from "../../src/internal/result-of.ts";
 import type { JournalEntry } from "../../src/ledger/journal-entry.ts";
-import { decodeState, encodeState } from "../../src/ledger/state-image.ts";
+import { decodeStateInSteps, encodeState } from "../../src/ledger/state-image.ts";
 import { LedgerState } from "../../src/ledger/state.ts";
 import { dump, textsOf } from "../support/ledger-dump.ts";
 import type { MemoryJournal, ProcessWatch } from "../support/ledger-process.ts";
@@ -58,7 +59,7 @@ describe("the journal of a ledger", () => {
         const again = journal.replayed();
         const replayed = dump(again, "value", texts);
         const image = [...encodeState(again)];
-        assert.deepStrictEqual(dump(decodeState(image), "value", texts), replayed);
+        assert.deepStrictEqual(dump(resultOf(decodeStateInSteps(image)), "value", texts), replayed);
         for (const { state } of processes) {
           assert.deepStrictEqual(dump(state, "confirmed", texts), replayed);
           assert.deepStrictEqual(dump(state, "value", texts), replayed);

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { inspect } from "node:util";
 import fc from "fast-check";
+import { resultOf } from "../../src/internal/result-of.ts";
 import { DRAIN_POLICIES, type DrainPolicyName } from "../../src/ledger/account.ts";
-import { decodeState, encodeState } from "../../src/ledger/state-image.ts";
+import { decodeStateInSteps, encodeState } from "../../src/ledger/state-image.ts";
 import { fundsOf } from "./ledger-dump.ts";
 import { LedgerProcess, MemoryJournal, type ProcessWatch, type Request } from "./ledger-process.ts";
 import { commands, type Draft, OPENED, postings } from "./ledger-script.ts";
@@ -203,7 +204,7 @@ export class LedgerWorld {
   }
 
   #process(who: number, image?: readonly Uint8Array[]): LedgerProcess {
-    const state = image === undefined ? undefined : decodeState(image);
+    const state = image === undefined ? undefined : resultOf(decodeStateInSteps(image));
     return new LedgerProcess(this.journal, () => this.now + who * 5, this.#watch, state);
   }
 

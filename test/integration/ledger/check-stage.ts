@@ -199,7 +199,7 @@ export async function rewriteSnapshot(
   const bucket = await rawBucket(stage);
   const keys = await chunkKeys(bucket);
   const chunks = await Promise.all(keys.map(async (key) => (await entryAt(bucket, key)).data));
-  const state = decodeState(chunks);
+  const state = await decodeState(chunks);
   damage(state);
   const changed = [...encodeState(state)];
   if (changed.length !== chunks.length) throw new Error("the snapshot has other chunks now");

@@ -113,21 +113,21 @@ describe("a journal that release 0.1 has written", () => {
 });
 
 describe("a snapshot that release 0.1 has written", () => {
-  it("C9 C11 is the same state", () => {
-    const state = decodeState(KEPT.image.map((chunk) => Buffer.from(chunk, "base64")));
+  it("C9 C11 is the same state", async () => {
+    const state = await decodeState(KEPT.image.map((chunk) => Buffer.from(chunk, "base64")));
     expect(describeState(state)).toEqual(KEPT.state);
     const chunks = Array.from(encodeState(state), (chunk) => Buffer.from(chunk).toString("base64"));
     expect(chunks).toEqual(KEPT.image);
   });
 
-  it("C9 is refused where its format is a newer one", () => {
+  it("C9 is refused where its format is a newer one", async () => {
     const [first = "", ...rest] = KEPT.image;
     const bytes = Buffer.from(first, "base64");
     const head: unknown = unpack(bytes, 0, bytes.length);
     const newer = Array.isArray(head) ? pack([head[0], 2, ...head.slice(2)]) : bytes;
     const chunks = [newer, ...rest.map((chunk) => Buffer.from(chunk, "base64"))];
-    expect(() => decodeState(chunks)).toThrow(UnsupportedFormatError);
-    expect(() => decodeState(chunks)).toThrow("reads states of format 1");
+    await expect(decodeState(chunks)).rejects.toThrow(UnsupportedFormatError);
+    await expect(decodeState(chunks)).rejects.toThrow("reads states of format 1");
   });
 });
 
