@@ -12,6 +12,7 @@ import {
   HoldExceededError,
   HoldNotFoundError,
   InsufficientFundsError,
+  PreconditionFailedError,
 } from "./errors.ts";
 import type { ActiveHold } from "./holding.ts";
 import type { Captured, HoldPlacedEntry, HoldReleasedEntry, PostedEntry } from "./journal-entry.ts";
@@ -20,6 +21,10 @@ import { WORLD } from "./names.ts";
 import type { AskedCapture, AskedHold, AskedPlace, AskedRelease } from "./prepare.ts";
 import { type HoldPlace, idOf } from "./state.ts";
 
+/** Active holds of one account in one asset: each that is placed or ended copies the list of them. */
+export const MAX_HOLDS = 10_000;
+
+/** @throws {PreconditionFailedError} where too many are active */
 export function decideHold(asked: AskedHold, context: DecideContext): HoldPlacedEntry {
   const { state, decidedAt, content } = context;
   const { from, to, asset, amount, expiresAt, reference, metadata, options } = asked;
@@ -33,8 +38,14 @@ export function decideHold(asked: AskedHold, context: DecideContext): HoldPlaced
   const account = state.books.account(from);
   const { overdraft, issuer, closed, frozen } = account.value;
   if (closed || frozen) throw new AccountNotUsableError(from, closed ? "closed" : "frozen");
+  const { value } = state.books.holding(account, asset);
+  if (value.holds.length >= MAX_HOLDS) {
+    const active = value.holdsAt(decidedAt).list.length;
+    const what = `the number of active holds of ${from} in ${asset}`;
+    if (active >= MAX_HOLDS)
+      throw new PreconditionFailedError(what, `less than ${MAX_HOLDS}`, String(active));
+  }
   if (!issuer && overdraft !== undefined) {
-    const { value } = state.books.holding(account, asset);
     let available = value.spendable(at, decidedAt) + overdraft;
     if (at !== decidedAt) {
       // what has expired since then can be held no more

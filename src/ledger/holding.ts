@@ -1,3 +1,4 @@
+import { firstAfter } from "./first-after.ts";
 import type { Grant, LotList } from "./lot-list.ts";
 
 /** Funds of a holding that are reserved. */
@@ -11,7 +12,74 @@ export interface ActiveHold {
   readonly expiresAt: number;
 }
 
-const NO_HOLDS: readonly ActiveHold[] = [];
+/** Holds of a holding in the order of their versions, and what they come to: a posting looks at none of them. */
+export class Holds {
+  readonly list: readonly ActiveHold[];
+  /** Sum of what remains of them. */
+  readonly held: bigint;
+  /** None of them ends before that; Infinity where there is none. */
+  readonly soonestEnd: number;
+
+  constructor(list: readonly ActiveHold[], held: bigint, soonestEnd: number) {
+    this.list = list;
+    this.held = held;
+    this.soonestEnd = soonestEnd;
+  }
+
+  static of(list: readonly ActiveHold[]): Holds {
+    if (list.length === 0) return NO_HOLDS;
+    let held = 0n;
+    let soonestEnd = Number.POSITIVE_INFINITY;
+    for (const { remaining, expiresAt } of list) {
+      held += remaining;
+      if (expiresAt < soonestEnd) soonestEnd = expiresAt;
+    }
+    return new Holds(list, held, soonestEnd);
+  }
+
+  /** Sum of those that have not ended. */
+  heldAt(at: number): bigint {
+    if (this.soonestEnd > at) return this.held;
+    let held = 0n;
+    for (const hold of this.list) if (hold.expiresAt > at) held += hold.remaining;
+    return held;
+  }
+
+  /** Without what has ended by then. */
+  activeAt(at: number): Holds {
+    return this.soonestEnd > at ? this : Holds.of(this.list.filter((hold) => hold.expiresAt > at));
+  }
+
+  /** With one placed after all others. */
+  with(hold: ActiveHold): Holds {
+    const soonestEnd = hold.expiresAt < this.soonestEnd ? hold.expiresAt : this.soonestEnd;
+    return new Holds([...this.list, hold], this.held + hold.remaining, soonestEnd);
+  }
+
+  find(version: number): ActiveHold | undefined {
+    const hold = this.list[this.#placeOf(version)];
+    return hold?.version === version ? hold : undefined;
+  }
+
+  /** With so much left of one of them; 0 for without it. */
+  reduced(version: number, left: bigint): Holds {
+    const place = this.#placeOf(version);
+    const hold = this.list[place];
+    if (hold?.version !== version) return this;
+    if (this.list.length === 1 && left <= 0n) return NO_HOLDS;
+    const list =
+      left > 0n
+        ? this.list.with(place, { ...hold, remaining: left })
+        : this.list.toSpliced(place, 1);
+    return new Holds(list, this.held - hold.remaining + left, this.soonestEnd);
+  }
+
+  #placeOf(version: number): number {
+    return firstAfter(this.list, (hold) => hold.version >= version);
+  }
+}
+
+const NO_HOLDS = new Holds([], 0n, Number.POSITIVE_INFINITY);
 
 /** What an account has of an asset, at one version of the ledger. Never changed: each posting makes a new one. */
 export class Holding {
@@ -19,20 +87,28 @@ export class Holding {
   readonly balance: bigint;
   /** What no lot covers; 0 where no lots are kept. */
   readonly debt: bigint;
-  /** undefined where a running sum is kept. */
+  /**
+   * undefined where a running sum is kept. Lots that have expired are among them until they are drained as of an instant
+   * before: they stay in memory, and in snapshots, for good.
+   */
   readonly lots: LotList | undefined;
-  readonly holds: readonly ActiveHold[];
+  readonly #holds: Holds;
 
   constructor(
     balance: bigint,
     debt: bigint,
     lots: LotList | undefined,
-    holds: readonly ActiveHold[] = NO_HOLDS,
+    holds: Holds | readonly ActiveHold[] = NO_HOLDS,
   ) {
     this.balance = balance;
     this.debt = debt;
     this.lots = lots;
-    this.holds = holds;
+    this.#holds = holds instanceof Holds ? holds : Holds.of(holds);
+  }
+
+  /** Those that had not ended when it was changed last. */
+  get holds(): readonly ActiveHold[] {
+    return this.#holds.list;
   }
 
   /** Whether nothing is in it at an instant, nothing owed and nothing held; what has expired may be left. */
@@ -50,7 +126,7 @@ export class Holding {
   spendable(at: number, decidedAt: number): bigint {
     const { lots } = this;
     const own = lots === undefined ? this.balance : lots.spendable(at) - this.debt;
-    return this.holds.length === 0 ? own : own - this.heldAt(decidedAt);
+    return this.#holds === NO_HOLDS ? own : own - this.#holds.heldAt(decidedAt);
   }
 
   /** What is in it at an instant beyond what is held then: below 0 where holds are not covered. */
@@ -60,19 +136,19 @@ export class Holding {
 
   /** What is reserved at an instant. */
   heldAt(decidedAt: number): bigint {
-    let held = 0n;
-    for (const hold of this.holds) if (hold.expiresAt > decidedAt) held += hold.remaining;
-    return held;
+    return this.#holds.heldAt(decidedAt);
   }
 
   /** Without what has ended by then. */
-  holdsAt(decidedAt: number): readonly ActiveHold[] {
-    const { holds } = this;
-    if (holds.every((hold) => hold.expiresAt > decidedAt)) return holds;
-    return holds.filter((hold) => hold.expiresAt > decidedAt);
+  holdsAt(decidedAt: number): Holds {
+    return this.#holds.activeAt(decidedAt);
   }
 
-  withHolds(holds: readonly ActiveHold[]): Holding {
+  findHold(version: number): ActiveHold | undefined {
+    return this.#holds.find(version);
+  }
+
+  withHolds(holds: Holds | readonly ActiveHold[]): Holding {
     return new Holding(this.balance, this.debt, this.lots, holds);
   }
 }

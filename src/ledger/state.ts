@@ -167,7 +167,7 @@ export class LedgerState {
     const commit = this.#commit;
     const hold: ActiveHold = { version, commit, to, remaining: amount, expiresAt };
     const { value } = cell;
-    this.books.put(cell, value.withHolds([...value.holdsAt(decidedAt), hold]));
+    this.books.put(cell, value.withHolds(value.holdsAt(decidedAt).with(hold)));
   }
 
   /** Reduces a hold, or ends it where nothing is left of it. */
@@ -175,15 +175,8 @@ export class LedgerState {
     const { cell, hold } = this.findHold(of) ?? {};
     if (cell === undefined || hold === undefined)
       throw new InconsistentStateError(`hold ${of.position}.${of.index} is not among the holds`);
-    const others = cell.value.holdsAt(decidedAt);
-    const holds = left > 0n ? others.map(reduced) : others.filter(isOther);
+    const holds = cell.value.holdsAt(decidedAt).reduced(of.version, left);
     this.books.put(cell, cell.value.withHolds(holds));
-    function reduced(each: ActiveHold): ActiveHold {
-      return each.version === of.version ? { ...each, remaining: left } : each;
-    }
-    function isOther({ version }: ActiveHold): boolean {
-      return version !== of.version;
-    }
   }
 
   /** undefined for a hold that has ended. */
@@ -193,7 +186,7 @@ export class LedgerState {
     const place = this.holds.get(`${of.position}.${of.index}`);
     if (place === undefined) return undefined;
     const cell = this.books.accounts.get(place.account)?.holding(place.asset);
-    const hold = cell?.value.holds.find(({ version }) => version === of.version);
+    const hold = cell?.value.findHold(of.version);
     return cell === undefined || hold === undefined ? undefined : { cell, hold };
   }
 
