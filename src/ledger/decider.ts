@@ -34,6 +34,10 @@ export type DecidedItem = Decided | { readonly error: unknown };
  * Decides commands on the state in memory, one after the other: what is decided is in the state at once. Errors come
  * in this order: the idempotency key, the reference, the expected version, what the command refers to, the
  * expected balances, the accounts, the funds, the size.
+ *
+ * A command whose reference is known, with the same content, returns the first result whatever its idempotency key: no
+ * entry is written, so that a key which nobody used before is not remembered by that, and can still be used for another
+ * content.
  */
 export class Decider {
   readonly #state: LedgerState;
