@@ -37,6 +37,8 @@ export async function importTransactions(
   for (let from = 0; from < items.length; from += GROUP) {
     const group = items.slice(from, from + GROUP);
     for (const [at, outcome] of (await ledger.postMany(group)).entries()) {
+      // it may be posted: all have references, so that importing once more finds out
+      if (outcome.status === "unknown") throw outcome.error;
       if (outcome.status === "refused")
         refused.push(`${group[at]?.reference}: ${outcome.error.message}`);
       else if (outcome.result.replayed) replayed++;
