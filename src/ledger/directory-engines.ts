@@ -13,6 +13,8 @@ export interface Engine {
 export class LedgerEngines<E extends Engine> {
   readonly #start: (info: LedgerInfo) => Promise<E>;
   readonly #engines = new Map<string, Promise<E>>();
+  /** Of those that are no longer given to anybody. */
+  readonly #dropping = new Set<Promise<void>>();
   #closing: Promise<void> | undefined;
 
   constructor(start: (info: LedgerInfo) => Promise<E>) {
@@ -43,14 +45,26 @@ export class LedgerEngines<E extends Engine> {
     return this.get(info);
   }
 
+  /** Closes a ledger's engine, if there is one; who asks for it next starts another one. */
+  async drop(name: string): Promise<void> {
+    const known = this.#engines.get(name);
+    if (known === undefined) return;
+    this.#engines.delete(name);
+    const closing = known.then(
+      (engine) => engine.close(),
+      () => {},
+    );
+    this.#dropping.add(closing);
+    await closing.finally(() => this.#dropping.delete(closing));
+  }
+
   /** Safe to call again; all calls end together. */
   close(): Promise<void> {
-    this.#closing ??= releaseAll(
-      [...this.#engines.values()].map((starting) => async () => {
-        const engine = await starting.catch(() => undefined);
-        await engine?.close();
-      }),
-    );
+    const starting = [...this.#engines.values()].map((engine) => async () => {
+      await (await engine.catch(() => undefined))?.close();
+    });
+    const dropping = [...this.#dropping].map((closing) => () => closing);
+    this.#closing ??= releaseAll([...starting, ...dropping]);
     return this.#closing;
   }
 }

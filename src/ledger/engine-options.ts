@@ -11,7 +11,10 @@ export interface LedgerEngineOptions {
   readonly maxGroupCommands?: number | undefined;
   /** Bytes of one commit at most, within what the server takes. @default 524_288 */
   readonly maxGroupBytes?: number | undefined;
-  /** How often the head of the journal is looked at while nothing is written; 0 for never. @default 1_000 */
+  /**
+   * How often the head of the journal is looked at while nothing is written; 0 for never. A store that follows other writers
+   * is told of them, and asks only while it is not. @default 1_000
+   */
   readonly refreshMs?: number | undefined;
   /** How far this process's clock may be off the server's. @default 5_000 */
   readonly maxClockSkewMs?: number | undefined;

@@ -76,7 +76,7 @@ export class LedgerEngine {
     });
     const { refreshMs } = settings;
     if (refreshMs === 0) return;
-    this.#timer = setInterval(() => this.#look(), refreshMs);
+    this.#timer = setInterval(() => this.#poll(), refreshMs);
     this.#timer.unref();
   }
 
@@ -88,7 +88,7 @@ export class LedgerEngine {
   ): Promise<LedgerEngine> {
     const any = store as unknown as EventStore;
     const settings = resolveEngineOptions(options, store.stream);
-    const clock = new TrustedClock(any, settings.now, settings.maxClockSkewMs);
+    const clock = TrustedClock.of(any, settings.now, settings.maxClockSkewMs);
     const journal = new Journal(any, info.name);
     await clock.start();
     try {
@@ -114,6 +114,10 @@ export class LedgerEngine {
   /** Whether it cannot go on, because what its journal says is not to be trusted. */
   get hasFailed(): boolean {
     return this.#commits.hasFailed;
+  }
+
+  get isClosed(): boolean {
+    return this.#closing !== undefined;
   }
 
   /** Commands that wait or are on their way. */
@@ -165,6 +169,14 @@ export class LedgerEngine {
     await this.#commits.close();
     this.#signal.close();
     if (!this.hasFailed) await this.#snapshots?.close(this.state);
+  }
+
+  /** Where the store hears what others append, nobody needs to ask. */
+  #poll(): void {
+    const { journal } = this;
+    const isTold = journal.store.health().following && journal.seenVersion > 0;
+    if (isTold) this.current()?.catch(() => {});
+    else this.#look();
   }
 
   #look(): void {

@@ -150,12 +150,22 @@ export class Ledgers implements LedgerReader {
     const engine = await abortable(this.#engines.get(info), signal);
     const assertUsable = (): void => {
       this.#assertOpen();
+      if (engine.isClosed && !engine.hasFailed) throw new ClosedError(`ledger "${info.name}"`);
       if (bucket.deleted) {
         throw new LedgerNotFoundError(info.name, `its bucket "${info.bucket}" was deleted`);
       }
     };
     assertUsable();
     return new Ledger(info, engine, assertUsable);
+  }
+
+  /**
+   * Lets go of a ledger that is not needed for now, with the memory that its state takes; commands that were sent before
+   * are waited for. What was opened of it stops working; opening it again loads it again.
+   */
+  async closeLedger(name: string): Promise<void> {
+    this.#assertOpen();
+    await this.#engines.drop(checkName("name", name));
   }
 
   /** Sets keys of a ledger's metadata; others stay as they are. @throws {LedgerNotFoundError}; else as {@link create} */

@@ -6,6 +6,8 @@ import { ClockSkewError } from "./errors.ts";
 /** How often the clock is compared with the server's. */
 const COMPARED_MS = 10_000;
 
+const CLOCKS = new WeakMap<EventStore, TrustedClock[]>();
+
 /**
  * The clock of this process, as long as it is near enough to the server's: what has expired is decided by it, and two
  * processes that disagree by much would spend what the other one holds.
@@ -19,8 +21,11 @@ export class TrustedClock {
   /** The clock less the time that this process has run, then. */
   #origin = 0;
   #timer: NodeJS.Timeout | undefined;
+  #started: Promise<void> | undefined;
+  /** Those who have started it and not stopped it. */
+  #users = 0;
 
-  constructor(store: EventStore, now: () => number, maxSkewMs: number) {
+  private constructor(store: EventStore, now: () => number, maxSkewMs: number) {
     const { connection, stream, apiPrefix, limits } = internalsOf(store).context;
     this.#now = now;
     this.#maxSkewMs = maxSkewMs;
@@ -28,11 +33,31 @@ export class TrustedClock {
     this.#compare = () => clockOffset(connection.nc, stream, access, now);
   }
 
-  /** Compares the clock with the server's, now and from time to time. */
+  /** The one that all ledgers of a store share, if they go by the same clock. */
+  static of(store: EventStore, now: () => number, maxSkewMs: number): TrustedClock {
+    const clocks = CLOCKS.get(store) ?? [];
+    CLOCKS.set(store, clocks);
+    const known = clocks.find((clock) => clock.#now === now && clock.#maxSkewMs === maxSkewMs);
+    if (known !== undefined) return known;
+    const clock = new TrustedClock(store, now, maxSkewMs);
+    clocks.push(clock);
+    return clock;
+  }
+
+  /** Compares the clock with the server's, now and from time to time, until each who has started it has stopped it. */
   async start(): Promise<void> {
-    await this.#look();
-    this.#timer = setInterval(() => void this.#look().catch(() => {}), COMPARED_MS);
-    this.#timer.unref();
+    this.#users++;
+    if (this.#users === 1) {
+      this.#started = this.#look();
+      this.#timer = setInterval(() => void this.#look().catch(() => {}), COMPARED_MS);
+      this.#timer.unref();
+    }
+    try {
+      await this.#started;
+    } catch (error) {
+      this.stop();
+      throw error;
+    }
   }
 
   /** @throws {ClockSkewError} */
@@ -45,7 +70,8 @@ export class TrustedClock {
   };
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#users--;
+    if (this.#users === 0) clearInterval(this.#timer);
   }
 
   async #look(): Promise<void> {

@@ -57,6 +57,7 @@ describe("O23 there is one way to change a ledger", () => {
       | "following"
       | "create"
       | "open"
+      | "closeLedger"
       | "setMetadata"
       | "deleteMetadata"
       | "deleteBucket"
