@@ -15,7 +15,7 @@ export interface AccountView {
 }
 
 /** What an account had of an asset. */
-export interface HoldingView {
+interface HoldingView {
   readonly asset: string;
   readonly holding: Holding;
 }

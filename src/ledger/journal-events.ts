@@ -200,7 +200,7 @@ function placeOf(
 }
 
 /** A posting with its instants as dates. */
-export function readable(posting: PostingEntry): Posting {
+function readable(posting: PostingEntry): Posting {
   return {
     ...posting,
     drained: posting.drained?.map(({ version, lotIndex, amount, expiresAt }) => ({

@@ -60,7 +60,7 @@ export async function filled(options: LedgersOptions = {}): Promise<CheckStage> 
 }
 
 /** Entries of all kinds. */
-export async function fill(ledger: Ledger): Promise<Steps> {
+async function fill(ledger: Ledger): Promise<Steps> {
   const asset = CREDIT;
   await ledger.openAccount("sum", { lots: false });
   await ledger.openAccount("deep", { overdraft: 100n });
