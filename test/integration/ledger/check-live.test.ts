@@ -6,8 +6,8 @@ import type { Ledger } from "../../../src/ledger/index.ts";
 import { Journal } from "../../../src/ledger/journal.ts";
 import { joinPieces, packEntries } from "../../../src/ledger/journal-codec.ts";
 import type { PostedEntry } from "../../../src/ledger/journal-entry.ts";
-import type { JournalPoint } from "../../../src/ledger/state.ts";
 import { checkStored, filled } from "./check-stage.ts";
+import { stateOf } from "./compatibility-journal.ts";
 import { CREDIT, LedgerStage, there } from "./ledger-stage.ts";
 
 /** Posts until it is told to stop; returns how much. */
@@ -100,11 +100,9 @@ describe("a check of a ledger whose journal no command can have made", () => {
   /** Appends an entry as a command would, the hash right. */
   async function forge(stage: LedgerStage, entry: PostedEntry): Promise<void> {
     const journal = new Journal(await stage.store(), "main");
-    const { chain } = await checkStored(stage);
-    const { version, position, hash } = chain;
-    const behind: JournalPoint = { version, position, commitId: "", chain: hash };
+    const { point: behind } = await stateOf(journal.store);
     const body = joinPieces([packEntries([entry])], 1);
-    await journal.append(body, 1, `forged-${version}`, behind, 5_000);
+    await journal.append(body, 1, `forged-${behind.version}`, behind, 5_000);
   }
 
   it("C1 finds lots that do not come to the balance, and a reference that is there twice", async () => {
