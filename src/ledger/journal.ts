@@ -26,7 +26,7 @@ export interface JournalCommit {
 }
 
 /** The actor type of journals. */
-export const JOURNAL_TYPE = "journal";
+const JOURNAL_TYPE = "journal";
 
 /** The journal of a ledger on the server: appended to, read on from a point, and looked into. */
 export class Journal {

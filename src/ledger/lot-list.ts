@@ -22,7 +22,7 @@ import {
   withLot,
 } from "./lot-sum.ts";
 
-export type { Grant, Lot, TakenPortion } from "./lot.ts";
+export type { Grant, Lot } from "./lot.ts";
 
 /** What {@link LotList.take} leaves, what it took, and what was not there. */
 export interface Taking {

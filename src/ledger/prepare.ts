@@ -113,7 +113,7 @@ export interface AskedBatch {
 }
 
 /** Nothing but to know the head of the journal. */
-export interface AskedRefresh {
+interface AskedRefresh {
   readonly kind: "refresh";
   readonly options: AskedOptions;
 }
@@ -131,12 +131,12 @@ export type AskedSingle =
 export type Asked = AskedSingle | AskedBatch | AskedRefresh;
 
 /** Postings of one transaction at most. */
-export const MAX_POSTINGS = 1_000;
+const MAX_POSTINGS = 1_000;
 /**
  * Levels of metadata at most. In a commit they stand a level below the data of their event, and the store reads back no
  * data of more than its own limit; what is left is for the rows and snapshots of readers.
  */
-export const MAX_METADATA_DEPTH: number = maxDepth - 4;
+const MAX_METADATA_DEPTH: number = maxDepth - 4;
 const NO_OPTIONS: AskedOptions = { key: undefined, expect: undefined, dryRun: false };
 const placeRule = /^(\d{1,16})\.(\d{1,6})$/;
 

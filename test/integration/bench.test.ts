@@ -54,23 +54,29 @@ describe("the benches", () => {
     });
   });
 
-  test.each(["append", "sequential", "load", "read-all", "memory", "follow", "projection", "ledger"])(
-    "report finite figures of %s",
-    (bench) => {
-      const report = reportOf(written, bench);
-      expect(report).toMatchObject({ bench, quick: true, seconds: expect.any(Number) });
-      expect(Object.keys(report.sizes)).not.toHaveLength(0);
-      expect(report.measures).not.toHaveLength(0);
-      for (const measure of report.measures) {
-        expect(measure.name).not.toBe("");
-        expect(measure.rounds).toBeGreaterThan(0);
-        expect([measure.median, measure.min, measure.max].every(Number.isFinite)).toBe(true);
-        expect(measure.min).toBeLessThanOrEqual(measure.median);
-        expect(measure.median).toBeLessThanOrEqual(measure.max);
-      }
-      expect(output).toContain(`\n${bench}: `);
-    },
-  );
+  test.each([
+    "append",
+    "sequential",
+    "load",
+    "read-all",
+    "memory",
+    "follow",
+    "projection",
+    "ledger",
+  ])("report finite figures of %s", (bench) => {
+    const report = reportOf(written, bench);
+    expect(report).toMatchObject({ bench, quick: true, seconds: expect.any(Number) });
+    expect(Object.keys(report.sizes)).not.toHaveLength(0);
+    expect(report.measures).not.toHaveLength(0);
+    for (const measure of report.measures) {
+      expect(measure.name).not.toBe("");
+      expect(measure.rounds).toBeGreaterThan(0);
+      expect([measure.median, measure.min, measure.max].every(Number.isFinite)).toBe(true);
+      expect(measure.min).toBeLessThanOrEqual(measure.median);
+      expect(measure.median).toBeLessThanOrEqual(measure.max);
+    }
+    expect(output).toContain(`\n${bench}: `);
+  });
 
   test("compare every figure that has a target with it", () => {
     const targets = ["append", "sequential", "load", "read-all", "memory"].flatMap(
