@@ -188,7 +188,11 @@ async function race(
   const results = children.map(async (child) => (await messageOf(child)) as Posted);
   for (const child of children) child.send("go");
   const posted = await Promise.all(results);
-  await Promise.all(children.map((child) => child.exitCode ?? once(child, "exit")));
+  await Promise.all(
+    children.map(async (child) => {
+      if (child.exitCode === null) await once(child, "exit");
+    }),
+  );
   return posted;
 }
 
