@@ -22,21 +22,49 @@ describe("what others rely on", () => {
       [["world", "alice", "C/2", 5, null, 0, [0, 5, 9_000], 0]],
     ];
     const held = [1, 2_000, null, null, "alice", "C/2", 2, "shop", 8_000];
-    const state = stateOf(projection, [
+    const { tables } = stateOf(projection).after([
       { actor: journal, type: "TransactionPosted", data: posted },
       { actor: journal, type: "HoldPlaced", data: held },
     ]);
-    const tables = Object.entries(state.tables).map(
-      ([name, table]) =>
-        [name, Array.from(table.entries(), ([id, value]) => [id, Object.keys(value)])] as const,
-    );
+    const shapes = Object.entries(tables).map(([name, table]) => {
+      const rows: ReadonlyMap<string, object> = table.entries();
+      return [name, Array.from(rows, ([id, row]) => [id, Object.keys(row).join(" ")])];
+    });
     expect(projection.version).toBe(1);
-    expect(Object.fromEntries(tables)).toMatchInlineSnapshot(`
-      {
-        "balances": [],
-        "holds": [],
-        "lots": [],
-      }
+    expect(shapes).toMatchInlineSnapshot(`
+      [
+        [
+          "balances",
+          [
+            [
+              "main/alice/C/2",
+              "ledger account asset balance debt received paid version",
+            ],
+            [
+              "main/world/C/2",
+              "ledger account asset balance debt received paid version",
+            ],
+          ],
+        ],
+        [
+          "lots",
+          [
+            [
+              "main/alice/C/2/1.0",
+              "ledger account asset transactionId version index reference grantedAt expiresAt amount remaining",
+            ],
+          ],
+        ],
+        [
+          "holds",
+          [
+            [
+              "main/2.0",
+              "ledger id account asset to remaining expiresAt",
+            ],
+          ],
+        ],
+      ]
     `);
   });
 
