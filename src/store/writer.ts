@@ -94,6 +94,8 @@ export interface EncodedAppend {
   readonly seal: PreparedAppend["seal"];
 }
 
+/** An append that has waited is not sent with less time than this: its outcome would only be unknown. */
+const MIN_LEFT_MS = 5;
 /** Room that an appendAll needs in its commit ids for the number of the actor. */
 const MAX_BATCH_ID_LENGTH = 120;
 
@@ -148,9 +150,12 @@ export class Writer<Events extends EventMap> {
     const { turns } = this.#context;
     const { subject, signal, commitId } = append;
     if (!turns.tryTake(subject)) {
-      const turn = turns.take(subject, signal, limit.deadline);
-      const late = "append (it waited for its turn)";
-      await inTime(turn, () => notStored(this.#context, late, limit));
+      const late = (): Error => notStored(this.#context, "append (it waited for its turn)", limit);
+      await inTime(turns.take(subject, signal, limit.deadline), late);
+      if (limit.deadline - performance.now() < MIN_LEFT_MS) {
+        turns.release(subject);
+        throw late();
+      }
     }
     if (signal === undefined && !channels.append.hasSubscribers) {
       try {
