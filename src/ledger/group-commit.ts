@@ -195,7 +195,9 @@ export class GroupCommit {
   async #lookAhead(first: string): Promise<void> {
     const { journal, settings } = this.#parts;
     const next = this.#queue.slice(this.#at, this.#at + LOOKED_AHEAD);
-    await lookAhead(next, first, this.#state, journal, settings.commandTimeoutMs);
+    // half of the time, so that those that wait behind it have the other half
+    const timeoutMs = Math.max(1, settings.commandTimeoutMs >> 1);
+    await lookAhead(next, first, this.#state, journal, timeoutMs);
     this.#looking = undefined;
     this.#wakeup.rouse();
   }

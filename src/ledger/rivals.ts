@@ -7,7 +7,7 @@ const ROUND_TRIPS = 1.5;
 /** Times in a row that a process loses before it asks for a turn. */
 const LOSSES = 2;
 /** A process that asked reads the journal's head and its tail, and publishes: so many of its round trips. */
-const ROUND_TRIPS_ASKED = 4;
+const ROUND_TRIPS_ASKED = 6;
 const MAX_TURN_MS = 500;
 
 /** Sends a request for a turn to the other processes. */
@@ -67,8 +67,9 @@ export class Rivals {
     this.#hasWon = false;
     this.#measure(roundTripMs);
     this.seen();
-    if (++this.#lossesInARow >= LOSSES)
-      this.#ask(Math.ceil(ROUND_TRIPS_ASKED * this.#roundTripMs) + this.#lossesInARow);
+    if (++this.#lossesInARow < LOSSES) return;
+    const slowest = Math.max(roundTripMs, this.#roundTripMs);
+    this.#ask(Math.ceil(ROUND_TRIPS_ASKED * slowest) + this.#lossesInARow);
   }
 
   won(roundTripMs: number): void {
