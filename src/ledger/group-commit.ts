@@ -177,8 +177,8 @@ export class GroupCommit {
         const needed = this.#decide(command, time);
         if (needed !== undefined) {
           this.#looking ??= this.#lookAhead(needed.id);
-          // an answer to what was sent is not kept waiting for it
-          if (this.#flight !== undefined) break;
+          // what was sent, or decided before it, is not kept waiting for it
+          if (this.#flight !== undefined || this.#open.commands.length > 0) break;
           await this.#looking;
           continue;
         }

@@ -204,6 +204,20 @@ describe("a read that a command needs and that gets no answer", () => {
     expect(await auditLedger(other, [])).toHaveLength(4);
   });
 
+  it("keeps nothing waiting that was decided before it", async () => {
+    await spend(other, 1n, "a");
+    const ledger = await behindWire(5_000);
+    const held = wire.hold(
+      (frame) => frame.answerTo !== undefined && /DIRECT\.GET\.[^.]+$/.test(frame.answerTo),
+    );
+    const before = spend(ledger, 1n);
+    const repeated = spend(ledger, 1n, "a");
+    expect(await before).toMatchObject({ replayed: false });
+    await held.reached();
+    held.release();
+    expect(await repeated).toMatchObject({ replayed: true });
+  });
+
   it("calls nothing a failure that may be stored", async () => {
     await spend(other, 1n, "a");
     const ledger = await behindWire(600);
