@@ -1,5 +1,5 @@
 import { UnsupportedFormatError } from "../errors.ts";
-import { BigInteger } from "../internal/big-integer.ts";
+import type { BigInteger } from "../internal/big-integer.ts";
 import { pack } from "../store/packing.ts";
 import type { DecodedEvent } from "../store/payload.ts";
 import { serialisable } from "../store/serialisable.ts";
@@ -15,6 +15,7 @@ import type {
   MadeLot,
   PostingEntry,
 } from "./journal-entry.ts";
+import { packAmount } from "./packed-amount.ts";
 
 /**
  * Entries as events: `[type, data]`, data a list whose places are never used anew: `[format, decidedAt, key, content,
@@ -32,8 +33,6 @@ const Type = {
   accountChanged: "AccountChanged",
   metadataChanged: "MetadataChanged",
 } as const;
-
-const LARGEST = BigInt(Number.MAX_SAFE_INTEGER);
 
 /** Events of several entries, packed behind each other: what stands in a commit's list of events. */
 export function packEntries(entries: readonly JournalEntry[]): Uint8Array {
@@ -121,10 +120,6 @@ function packMade(made: readonly MadeLot[] | undefined): unknown[] | null {
   for (const { lotIndex, amount, expiresAt } of made)
     flat.push(lotIndex, packAmount(amount), expiresAt);
   return flat;
-}
-
-function packAmount(amount: bigint): number | BigInteger {
-  return amount <= LARGEST ? Number(amount) : new BigInteger(amount);
 }
 
 function packLimit(limit: bigint | undefined): number | BigInteger | null {

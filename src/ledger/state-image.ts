@@ -1,6 +1,5 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { UnsupportedFormatError } from "../errors.ts";
-import { BigInteger } from "../internal/big-integer.ts";
 import { endOfValue } from "../internal/msgpack-bounds.ts";
 import { bigintExtension, pack, unpack } from "../store/packing.ts";
 import { maxDepth, serialisable } from "../store/serialisable.ts";
@@ -11,6 +10,7 @@ import { InconsistentStateError } from "./errors.ts";
 import { type ActiveHold, Holding } from "./holding.ts";
 import { decodeEntry, packEntries } from "./journal-codec.ts";
 import type { Details, EntryReference, OpenedEntry } from "./journal-entry.ts";
+import { packAmount } from "./packed-amount.ts";
 import { type Grant, LotList } from "./lot-list.ts";
 import { PlaceTable } from "./place-table.ts";
 import { RecentPlaces } from "./recent-places.ts";
@@ -30,7 +30,6 @@ const Kind = { head: 0, accounts: 1, keys: 2, references: 3, end: 4 } as const;
 const ACCOUNTS_AT_ONCE = 512;
 /** Levels of a chunk above a value of metadata. */
 const CHUNK_DEPTH = 6;
-const LARGEST = BigInt(Number.MAX_SAFE_INTEGER);
 const LOT_FIELDS = 9;
 const HOLD_FIELDS = 6;
 
@@ -204,10 +203,6 @@ function packHold({ position, index, version, account, asset, expiresAt }: HoldP
 
 function packReverted([version, by]: [number, EntryReference | undefined]): number[][] {
   return by === undefined ? [] : [[version, by.position, by.index, by.version]];
-}
-
-function packAmount(amount: bigint): number | BigInteger {
-  return amount <= LARGEST && amount >= -LARGEST ? Number(amount) : new BigInteger(amount);
 }
 
 function* readHead(
