@@ -151,8 +151,7 @@ describe("several processes that write one ledger without end", () => {
       await stage.other({ now: Date.now }),
       reports.flatMap((report) => report.done),
     );
-    // starved it had less than one in a thousand; how much more it gets depends on the machine
-    expect(Math.min(...shares)).toBeGreaterThan(2);
+    expect(Math.min(...shares)).toBeGreaterThan(5);
   }, 60_000);
 
   it("go on when one of them is killed; what it was told stands, and nothing twice", async () => {
