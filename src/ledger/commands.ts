@@ -93,7 +93,8 @@ export interface BalanceExpectation {
 export interface CommandOptions {
   /**
    * Identifies the command: repeated with the same content it has the effect of once and reports the first result;
-   * with another content it is refused. Remembered for as many commands as the ledger's `idempotencyKeys` says.
+   * with another content it is refused. Remembered for as many commands as the ledger's `idempotencyKeys` says. A
+   * command that repeats another one's reference writes nothing, so that its own key is not remembered by it.
    */
   readonly idempotencyKey?: string | undefined;
   readonly expect?: Expectation | undefined;

@@ -29,18 +29,9 @@ export function commandResult(outcome: Outcome): CommandResult {
 }
 
 export function transactionResult(outcome: Outcome): TransactionResult {
-  const { commit, entry, version, replayed } = single(outcome);
-  const position = commit?.position ?? 0;
-  const index = commit === undefined ? 0 : version - commit.firstVersion;
-  return {
-    id: commit === undefined ? "" : `${position}.${index}`,
-    position,
-    index,
-    version,
-    decidedAt: new Date(entry.decidedAt),
-    replayed,
-    amounts: entry.kind === "posted" ? entry.postings.map(({ amount }) => amount) : [],
-  };
+  const { entry } = single(outcome);
+  const amounts = entry.kind === "posted" ? entry.postings.map(({ amount }) => amount) : [];
+  return { ...commandResult(outcome), amounts };
 }
 
 export function postOutcomes(outcome: Outcome): readonly PostOutcome[] {
