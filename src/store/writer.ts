@@ -91,7 +91,11 @@ export interface EncodedAppend {
   readonly eventCount: number;
   readonly expectedVersion: number;
   readonly commitId: string;
-  readonly seal: PreparedAppend["seal"];
+  readonly seal?: PreparedAppend["seal"];
+  /** As `CommitOptions.headers`. */
+  readonly extraHeaders?: Readonly<Record<string, string>> | undefined;
+  /** Whether the commit id is the caller's, so that the append may be a repetition. @default false */
+  readonly commitIdGiven?: boolean | undefined;
 }
 
 /** An append that has waited is not sent with less time than this: its outcome would only be unknown. */
@@ -139,9 +143,9 @@ export class Writer<Events extends EventMap> {
     const append: PreparedAppend = {
       ...encoded,
       subject: actorSubject(this.#context.prefix, encoded.actor),
-      commitIdGiven: false,
+      commitIdGiven: encoded.commitIdGiven ?? false,
       signal: undefined,
-      extraHeaders: "",
+      extraHeaders: headerLines(encoded.extraHeaders),
     };
     return this.#append(append, this.#limit(performance.now(), timeoutMs));
   }
