@@ -1,3 +1,4 @@
+import { Tracing } from "../internal/tracing.ts";
 import { type TypedChannel, typedChannel } from "../internal/typed-channel.ts";
 import type { SettingsProblem } from "../nats/stream-settings.ts";
 
@@ -35,6 +36,33 @@ export const channels: {
   settings: typedChannel("annal:settings"),
   history: typedChannel("annal:history"),
 };
+
+/**
+ * The tracing channel of append and appendAll (`tracing:annal:append:start`, `…:asyncEnd`, `…:error`): one message object
+ * from the call, its arguments once validated, to its end, waiting for its turn included. Costs nothing while nobody
+ * listens; subscribers must not throw.
+ */
+export const appendTracing: Tracing<AppendTrace> = new Tracing("annal:append");
+
+/** An append or appendAll on its way. What is undefined at the start is known at the end, if it was stored. */
+export interface AppendTrace {
+  readonly stream: string;
+  /** Subjects of the actors appended to. */
+  readonly subjects: readonly string[];
+  readonly commitId: string;
+  readonly events: number;
+  /**
+   * NATS headers of each message: those of the caller, to which subscribers of the start may add, such as `traceparent`.
+   * They count against the size limits of a message, and what no header may be makes the append fail.
+   */
+  readonly headers: Record<string, string>;
+  /** Of the (last) commit. */
+  position?: number;
+  /** The actor's version after it; undefined for an appendAll. */
+  version?: number;
+  /** Whether an earlier call with the same commit id had stored it already. */
+  replayed?: boolean;
+}
 
 /** An append ended, well or not. */
 export interface AppendMessage {

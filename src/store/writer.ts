@@ -6,6 +6,7 @@ import {
 import { abortable } from "../internal/abort.ts";
 import { uniqueIds } from "../internal/unique-ids.ts";
 import { eventList, validOptions, within } from "./append-input.ts";
+import { type Tell, tellAppend, traceAppend, traceAppendAll } from "./append-tracing.ts";
 import { type Appender, unknownAppend, unresolvedAppend } from "./appender.ts";
 import {
   type BatchAppender,
@@ -16,7 +17,7 @@ import {
 import { validateCommitId } from "./commit-id.ts";
 import type { StoreContext } from "./context.ts";
 import { formatCursor } from "./cursor.ts";
-import { channels } from "./diagnostics.ts";
+import { appendTracing, channels } from "./diagnostics.ts";
 import type { AnyEvent, Cursor, EventMap, Metadata } from "./event.ts";
 import type { Interpreter } from "./interpreter.ts";
 import { count } from "./options.ts";
@@ -98,6 +99,8 @@ export interface EncodedAppend {
   readonly commitIdGiven?: boolean | undefined;
 }
 
+type Headers = CommitOptions["headers"];
+
 /** An append that has waited is not sent with less time than this: its outcome would only be unknown. */
 const MIN_LEFT_MS = 5;
 /** Room that an appendAll needs in its commit ids for the number of the actor. */
@@ -136,7 +139,7 @@ export class Writer<Events extends EventMap> {
     const valid = checked instanceof Promise ? await checked : checked;
     const commitId = this.#commitId(options.commitId);
     const append = this.#prepare(actor, valid, options.expectedVersion, commitId, options);
-    return this.#append(append, this.#limit(calledAt, options.timeoutMs));
+    return this.#append(append, this.#limit(calledAt, options.timeoutMs), options.headers);
   }
 
   async appendEncoded(encoded: EncodedAppend, timeoutMs?: number): Promise<AppendResult> {
@@ -147,10 +150,16 @@ export class Writer<Events extends EventMap> {
       signal: undefined,
       extraHeaders: headerLines(encoded.extraHeaders),
     };
-    return this.#append(append, this.#limit(performance.now(), timeoutMs));
+    return this.#append(append, this.#limit(performance.now(), timeoutMs), encoded.extraHeaders);
   }
 
-  async #append(append: PreparedAppend, limit: TimeLimit): Promise<AppendResult> {
+  #append(append: PreparedAppend, limit: TimeLimit, headers: Headers): Promise<AppendResult> {
+    if (!appendTracing.hasSubscribers) return this.#place(append, limit);
+    const place = (traced: PreparedAppend): Promise<AppendResult> => this.#place(traced, limit);
+    return traceAppend(this.#context.stream, append, headers, place);
+  }
+
+  async #place(append: PreparedAppend, limit: TimeLimit): Promise<AppendResult> {
     const { turns } = this.#context;
     const { subject, signal, commitId } = append;
     if (!turns.tryTake(subject)) {
@@ -171,7 +180,7 @@ export class Writer<Events extends EventMap> {
     const work = this.#inTurn(
       () => this.#appender.append(append, limit),
       () => turns.release(subject),
-      this.#tell([append], commitId),
+      tellAppend(this.#context.stream, [append], commitId),
     );
     return resultOf(append, await abortable(work, signal));
   }
@@ -190,6 +199,18 @@ export class Writer<Events extends EventMap> {
     }
     const appends = await this.#prepareAll(entries, commitId, options);
     const limit = this.#limit(calledAt, options.timeoutMs);
+    const place = (prepared: readonly PreparedAppend[]): Promise<readonly AppendResult[]> =>
+      this.#placeAll(prepared, limit, commitId, signal);
+    if (!appendTracing.hasSubscribers) return place(appends);
+    return traceAppendAll(this.#context.stream, commitId, appends, options.headers, place);
+  }
+
+  async #placeAll(
+    appends: readonly PreparedAppend[],
+    limit: TimeLimit,
+    commitId: string,
+    signal: AbortSignal | undefined,
+  ): Promise<readonly AppendResult[]> {
     // Locks are taken in one order, so that two appendAll can never wait for each other.
     const sorted = appends.toSorted((a, b) => compare(a.subject, b.subject));
     const numbered = sorted.map((append, at) => ({ ...append, commitId: `${commitId}/${at}` }));
@@ -200,7 +221,7 @@ export class Writer<Events extends EventMap> {
     const work = this.#inTurn(
       () => this.#batches.append(numbered, limit, commitId),
       () => turns.releaseAll(subjects),
-      this.#tell(numbered, commitId),
+      tellAppend(this.#context.stream, numbered, commitId),
     );
     const stored = await abortable(work, signal);
     const results = new Map(numbered.map((append, at) => [append.subject, { append, at }]));
@@ -340,19 +361,6 @@ export class Writer<Events extends EventMap> {
       release();
     }
   }
-
-  #tell(appends: readonly PreparedAppend[], commitId: string): Tell | undefined {
-    if (!channels.append.hasSubscribers) return undefined;
-    const startedAt = performance.now();
-    const { stream } = this.#context;
-    const subjects = appends.map(({ subject }) => subject);
-    const events = appends.reduce((sum, { eventCount }) => sum + eventCount, 0);
-    return (stored, error) => {
-      const durationMs = performance.now() - startedAt;
-      const position = [stored ?? []].flat().at(-1)?.position;
-      channels.append.publish({ stream, subjects, commitId, events, durationMs, position, error });
-    };
-  }
 }
 
 /** Waits for a turn; `late` makes the error where the deadline came first. */
@@ -363,9 +371,6 @@ async function inTime(turn: Promise<void>, late: () => Error): Promise<void> {
     throw error === LATE ? late() : error;
   }
 }
-
-/** Says on the channel how an append ended. */
-type Tell = (stored: Stored | readonly Stored[] | undefined, error: unknown) => void;
 
 function metadataOf({ correlationId, causationId, metadata }: CommitOptions): Metadata | undefined {
   if (correlationId === undefined && causationId === undefined) return metadata;
