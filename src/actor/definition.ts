@@ -149,10 +149,12 @@ export function defineActor<
       definition,
     );
   }
-  const { type, decide, evolve, initialState, snapshot, rememberedCommands } = definition;
+  const { type, initialState, snapshot, rememberedCommands } = definition;
   validateActorType(type, "type");
-  if (typeof decide !== "function") throw new InvalidArgumentError("decide", "a function", decide);
-  if (typeof evolve !== "function") throw new InvalidArgumentError("evolve", "a function", evolve);
+  for (const name of ["decide", "evolve"] as const) {
+    const given: unknown = definition[name];
+    if (typeof given !== "function") throw new InvalidArgumentError(name, "a function", given);
+  }
   if (!("initialState" in definition)) {
     throw new InvalidArgumentError("initialState", "a state", undefined);
   }
@@ -168,20 +170,18 @@ export function defineActor<
 }
 
 function checkPolicy<State>(policy: SnapshotPolicy<State>, state: State): SnapshotPolicy<State> {
-  const { every, version, encode, decode } = policy;
+  const { every = SNAPSHOT_EVERY, version } = policy;
   count("snapshot.version", version, 0);
-  if ((encode === undefined) !== (decode === undefined)) {
+  count("snapshot.every", every, 1);
+  if ("encode" in policy !== "decode" in policy) {
     throw new InvalidArgumentError("snapshot", "encode and decode, or neither", policy);
   }
   try {
-    serialisable(encode === undefined ? state : encode(state), "data", undefined);
+    serialisable(policy.encode === undefined ? state : policy.encode(state), "data", undefined);
   } catch (error) {
     if (!(error instanceof UnserialisableValueError)) throw error;
     const expected = "plain data, or snapshot.encode and decode that make it so";
     throw new InvalidArgumentError("initialState", expected, state, { cause: error });
   }
-  return {
-    ...policy,
-    every: every === undefined ? SNAPSHOT_EVERY : count("snapshot.every", every, 1),
-  };
+  return { ...policy, every };
 }

@@ -1,6 +1,7 @@
 /** `annal/actor`: hosts deciders: mailboxes, loading, deciding again after conflicts, snapshots. */
 export { defineActor } from "./definition.ts";
 export { actorChannels } from "./diagnostics.ts";
+export { ActorHost } from "./host.ts";
 export { CommandTimeoutError, EvolveFailedError, InvalidDecisionError } from "./errors.ts";
 
 export type {
@@ -22,3 +23,11 @@ export type {
   LoadMessage,
   SendMessage,
 } from "./diagnostics.ts";
+export type {
+  ActorHostStatus,
+  CommandResult,
+  SendOptions,
+  StateOptions,
+  VersionedState,
+} from "./host.ts";
+export type { ActorHostOptions } from "./options.ts";

@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from "../errors.ts";
-import type { AnyEvent } from "./event.ts";
+import type { AnyEvent, Metadata } from "./event.ts";
+import type { CommitOptions } from "./writer.ts";
 
 /** @throws {InvalidArgumentError} where it is no list of events */
 export function eventList<Event extends AnyEvent>(
@@ -26,4 +27,18 @@ export async function within<T>(place: string, work: () => Promise<T>): Promise<
       /^(actor|events|expectedVersion)/.test(error.argument);
     throw ofEntry ? error.within(place) : error;
   }
+}
+
+/** The metadata of a commit as a whole. */
+export function metadataOf({
+  correlationId,
+  causationId,
+  metadata,
+}: CommitOptions): Metadata | undefined {
+  if (correlationId === undefined && causationId === undefined) return metadata;
+  return {
+    ...metadata,
+    ...(correlationId === undefined ? {} : { correlationId }),
+    ...(causationId === undefined ? {} : { causationId }),
+  };
 }

@@ -59,7 +59,7 @@ export class HistoryReader {
   ): AsyncGenerator<StoredCommit, void, undefined> {
     const { guard } = this.#context;
     const { epoch } = guard;
-    const head = knownHead ?? (await this.#head(subject, bounds));
+    const head = knownHead ?? (await this.head(subject, bounds, "any"));
     if (head === undefined) return;
     const fromVersion = range.fromVersion ?? 1;
     const toVersion = Math.min(range.toVersion ?? head.version, head.version);
@@ -179,12 +179,32 @@ export class HistoryReader {
     }
   }
 
-  async #head(subject: string, bounds: ReadBounds): Promise<StoredCommit | undefined> {
+  /** The actor's commit at a stream sequence; undefined where something else, or nothing, stands there. */
+  async bySequence(
+    subject: string,
+    sequence: number,
+    bounds: ReadBounds,
+  ): Promise<StoredCommit | undefined> {
+    const message = await this.#bySequence(sequence, bounds);
+    return message?.subject === subject ? readCommit(message, this.#context.prefix) : undefined;
+  }
+
+  /**
+   * The actor's last commit, which goes into the cache: as any replica shows it that is not behind what the store knows,
+   * or as the leader has it. Undefined for an actor without events.
+   *
+   * @throws {StreamRolledBackError} the store knew more of the actor
+   */
+  async head(
+    subject: string,
+    bounds: ReadBounds,
+    by: "any" | "leader",
+  ): Promise<StoredCommit | undefined> {
     const { cache, direct, guard, prefix, replicated } = this.#context;
     const { epoch } = cache;
     const guardEpoch = guard.epoch;
     const known = cache.peek(subject);
-    const unsure = replicated() && cache.hasForgotten && known === undefined;
+    const unsure = replicated() && (by === "leader" || (cache.hasForgotten && known === undefined));
     let message = unsure ? undefined : await direct.lastBySubject(subject, bounds);
     // A replica may lag behind what was seen here; of an actor that is no longer cached nobody can tell.
     const seen = cache.peek(subject)?.sequence ?? 0;

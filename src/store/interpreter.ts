@@ -4,6 +4,7 @@ import type { StoredCommit } from "./commit.ts";
 import { formatCursor } from "./cursor.ts";
 import type { ActorType, AnyEvent, Commit, EventMap, Metadata, RecordedEvent } from "./event.ts";
 import type { DecodedEvent } from "./payload.ts";
+import type { Actor } from "./subject.ts";
 
 /** A Standard Schema (https://standardschema.dev) for the data of events: by actor type, then by event type. */
 export type EventSchemas<Events extends EventMap = EventMap> = {
@@ -57,17 +58,23 @@ export class Interpreter<Events extends EventMap> {
 
   /** The events of a commit; a promise only where a schema answers by one. */
   events(commit: StoredCommit): RecordedEvent<Events>[] | Promise<RecordedEvent<Events>[]> {
-    const { payload } = commit;
-    if (this.#plain) return record(commit, payload.events);
-    const shapes = payload.events.map((event) => this.#upcast(commit, event));
+    const shapes = this.shapes(commit.actor, commit.payload.events, commit.firstVersion);
+    return shapes instanceof Promise
+      ? shapes.then((valid) => record(commit, valid))
+      : record(commit, shapes);
+  }
+
+  /** What was stored as events of an actor, brought up to date and validated; a promise only where a schema answers by one. */
+  shapes(
+    { type, id }: Actor,
+    stored: readonly DecodedEvent[],
+    firstVersion: number,
+  ): readonly DecodedEvent[] | Promise<readonly DecodedEvent[]> {
+    if (this.#plain) return stored;
+    const shapes = stored.map((event) => this.#upcast(type, event));
     const { schemas, validateReads } = this.#rules;
-    if (!validateReads || schemas.size === 0) return record(commit, shapes);
-    const { type, id } = commit.actor;
-    const where = (at: number): string => `${type}/${id} version ${commit.firstVersion + at}`;
-    const checked = this.#validate(type, shapes, where);
-    return checked instanceof Promise
-      ? checked.then((valid) => record(commit, valid))
-      : record(commit, checked);
+    if (!validateReads || schemas.size === 0) return shapes;
+    return this.#validate(type, shapes, (at) => `${type}/${id} version ${firstVersion + at}`);
   }
 
   /** The commit as a whole, as `readCommits` gives it. */
@@ -87,18 +94,18 @@ export class Interpreter<Events extends EventMap> {
     return this.#validate(actorType, events, (at) => `events[${at}]`);
   }
 
-  #upcast(commit: StoredCommit, event: DecodedEvent): DecodedEvent {
+  #upcast(actorType: string, event: DecodedEvent): DecodedEvent {
     let shape: StoredShape = event;
     for (let count = 0; ; count++) {
-      const upcaster = this.#rules.upcasters.get(`${commit.actor.type}.${shape.type}`);
+      const upcaster = this.#rules.upcasters.get(`${actorType}.${shape.type}`);
       if (upcaster === undefined) break;
       if (count === MAX_UPCASTS) {
-        const rule = `upcasters.${commit.actor.type}.${event.type}`;
+        const rule = `upcasters.${actorType}.${event.type}`;
         throw new InvalidArgumentError(rule, `at most ${MAX_UPCASTS} renames`, shape.type);
       }
       const next = upcaster(shape);
       if (typeof next?.type !== "string") {
-        const upcasterOf = `upcasters.${commit.actor.type}.${shape.type}`;
+        const upcasterOf = `upcasters.${actorType}.${shape.type}`;
         throw new InvalidArgumentError(upcasterOf, "a function that returns { type, data }", next);
       }
       const final = next.type === shape.type;

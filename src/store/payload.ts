@@ -113,6 +113,11 @@ export function decodePayload(bytes: Uint8Array): DecodedPayload {
   }
 }
 
+/** What {@link encodeBody} has put into `body`. */
+export function decodeBody(body: Uint8Array): Pick<DecodedPayload, "events" | "metadata"> {
+  return readBody(unpack(body, 0, body.length));
+}
+
 /**
  * Whether two commits hold the same events: equal types and data in the same order, the order of
  * keys and metadata aside. Both sides are decoded forms, so that what encoding changes (undefined)
@@ -178,9 +183,13 @@ function readPayload(bytes: Uint8Array): DecodedPayload {
   const index = readIndex(bytes, indexAt, bodyAt);
   const end = skip(bytes, bodyAt);
   if (end !== bytes.length) throw new PayloadError("bytes are left over behind the payload");
-  const body = asList(unpack(bytes, bodyAt, end), 1, 2, "the body");
+  return { index, ...readBody(unpack(bytes, bodyAt, end)) };
+}
+
+function readBody(value: unknown): Pick<DecodedPayload, "events" | "metadata"> {
+  const body = asList(value, 1, 2, "the body");
   const list = asList(body[0], 1, Number.POSITIVE_INFINITY, "the list of events");
-  return { index, events: list.map(readEvent), metadata: readMetadata(body[1]) };
+  return { events: list.map(readEvent), metadata: readMetadata(body[1]) };
 }
 
 /** Where the value at `at` ends. */

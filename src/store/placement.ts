@@ -16,7 +16,7 @@ import type { StoreContext } from "./context.ts";
 import { channels } from "./diagnostics.ts";
 import type { HistoryReader } from "./history-reader.ts";
 import type { PreparedAppend } from "./outgoing.ts";
-import { assemblePayload, decodePayload, sameEvents } from "./payload.ts";
+import { decodeBody, sameEvents } from "./payload.ts";
 import { settled } from "./stream-guard.ts";
 import type { Head } from "./version-cache.ts";
 
@@ -203,7 +203,7 @@ export class Placement {
  * @throws {CommitIdReusedError} if it holds other events
  */
 export function recognise(append: PreparedAppend, found: StoredCommit): Stored {
-  const own = decodePayload(assemblePayload(undefined, append.body)).events;
+  const own = decodeBody(append.body).events;
   if (!sameEvents(own, found.payload.events)) {
     throw new CommitIdReusedError(append.actor, append.commitId, found.message.sequence);
   }

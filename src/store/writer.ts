@@ -5,7 +5,7 @@ import {
 } from "../errors.ts";
 import { abortable } from "../internal/abort.ts";
 import { uniqueIds } from "../internal/unique-ids.ts";
-import { eventList, validOptions, within } from "./append-input.ts";
+import { eventList, metadataOf, validOptions, within } from "./append-input.ts";
 import { type Tell, tellAppend, traceAppend, traceAppendAll } from "./append-tracing.ts";
 import { type Appender, unknownAppend, unresolvedAppend } from "./appender.ts";
 import {
@@ -370,15 +370,6 @@ async function inTime(turn: Promise<void>, late: () => Error): Promise<void> {
   } catch (error) {
     throw error === LATE ? late() : error;
   }
-}
-
-function metadataOf({ correlationId, causationId, metadata }: CommitOptions): Metadata | undefined {
-  if (correlationId === undefined && causationId === undefined) return metadata;
-  return {
-    ...metadata,
-    ...(correlationId === undefined ? {} : { correlationId }),
-    ...(causationId === undefined ? {} : { causationId }),
-  };
 }
 
 function resultOf(append: PreparedAppend, { version, position, replayed }: Stored): AppendResult {

@@ -1,0 +1,396 @@
+import { ClosedError, InvalidArgumentError } from "../errors.ts";
+import { abortable } from "../internal/abort.ts";
+import { validateCommitId } from "../store/commit-id.ts";
+import type { ActorType, AnyEvent, EventMap } from "../store/event.ts";
+import type { EventStore } from "../store/event-store.ts";
+import { internalsOf, type StoreInternals } from "../store/internals.ts";
+import { count } from "../store/options.ts";
+import { type Actor, actorSubject } from "../store/subject.ts";
+import type { CommitOptions } from "../store/writer.ts";
+import type { ActiveActor, ActorState } from "./active-actor.ts";
+import { ActorMemory } from "./actor-memory.ts";
+import { type Call, type CommandOutcome, Commands, typeOf } from "./commands.ts";
+import type { AnyActorKind, CommandOf, EventOf, Evolving, StateOf } from "./definition.ts";
+import { actorChannels, type SendMessage } from "./diagnostics.ts";
+import { Loader, type Past } from "./loader.ts";
+import { type ActorHostOptions, type HostSettings, resolveHostOptions } from "./options.ts";
+import { isUnrepeatable } from "./recent-commands.ts";
+import { ActorSnapshots } from "./snapshots.ts";
+
+/** What a command says beside itself. */
+export interface SendOptions extends Omit<CommitOptions, "commitId"> {
+  /**
+   * Identifies the command, so that repeating it reports its first result instead of deciding again, as long as the actor
+   * remembers it (`rememberedCommands`). It becomes the commit id: 1 to 128 printable ASCII characters without spaces, the
+   * first not `~` (up to 100 where `decide` appends to other actors too). A command that came to nothing is not remembered.
+   * @default none: repeating it decides again
+   */
+  readonly commandId?: string | undefined;
+}
+
+/** What came of a command. */
+export interface CommandResult<State = unknown, Event extends AnyEvent = AnyEvent> {
+  /** The actor's state after it. Not to be changed in place. */
+  readonly state: State;
+  /** The actor's version after it. */
+  readonly version: number;
+  /** The events of the actor itself that came of it; none where it was accepted and nothing happened. */
+  readonly events: readonly Evolving<Event>[];
+  /** Position of its commit in the stream; undefined without events. For `waitFor` of projections. */
+  readonly position: number | undefined;
+  /** undefined without events. */
+  readonly commitId: string | undefined;
+  /** Whether an earlier call with the same command id had done it already: this is what came of that one. */
+  readonly replayed: boolean;
+}
+
+/** Which state to look at, and how long to wait. */
+export interface StateOptions {
+  /** As it was behind this event: 0 to the actor's version. */
+  readonly version?: number | undefined;
+  /** As it was at a time, by the server's clock (`recordedAt`). Excludes `version`. */
+  readonly at?: Date | undefined;
+  /** Ask the server whether there is more, one request; false: what this host knows, if it knows the actor. @default true */
+  readonly fresh?: boolean | undefined;
+  /** @default the host's `commandTimeoutMs` */
+  readonly timeoutMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A state, and which. */
+export interface VersionedState<State = unknown> {
+  /** Not to be changed in place. */
+  readonly state: State;
+  readonly version: number;
+  /** Position of the commit that made it; 0 without events. */
+  readonly position: number;
+}
+
+/** How a host is, without asking anybody. Counts are since its start. */
+export interface ActorHostStatus {
+  readonly actorsInMemory: number;
+  readonly commandsRunning: number;
+  readonly commandsWaiting: number;
+  /** Snapshots that wait or are on their way. */
+  readonly snapshotsWaiting: number;
+  readonly commands: number;
+  /** Commands that ended with an error of `decide`. */
+  readonly rejected: number;
+  /** Decisions that were taken again because another writer was faster. */
+  readonly conflicts: number;
+  /** Commands that were repetitions. */
+  readonly replayed: number;
+}
+
+/** The definition of an actor type among several. */
+type KindOf<Kind, Type> = Extract<Kind, { readonly type: Type }>;
+
+/** The definitions, each of which has events that the store knows of its actor type. */
+type KnownTo<Events extends EventMap, Kinds extends readonly AnyActorKind[]> = {
+  readonly [At in keyof Kinds]: Kinds[At]["type"] extends infer Type extends ActorType<Events>
+    ? EventOf<Kinds[At]> extends Events[Type]
+      ? Kinds[At]
+      : never
+    : never;
+};
+
+/**
+ * Hosts actors in a process: a mailbox for each, its state in memory, decisions appended to the store. Any number of
+ * processes may host the same actors: the store's version checks decide, and who was too late decides again.
+ *
+ * @example
+ * const host = await ActorHost.start(store, [account], { idleMs: 60_000 });
+ * const { state } = await host.send({ type: "account", id: "alice" }, { type: "Deposit", amount: 10n });
+ * await host.close();
+ */
+export class ActorHost<Kind extends AnyActorKind = AnyActorKind> {
+  readonly #internals: StoreInternals;
+  readonly #settings: HostSettings;
+  readonly #kinds: ReadonlyMap<string, AnyActorKind>;
+  readonly #snapshots: ActorSnapshots | undefined;
+  readonly #memory: ActorMemory;
+  readonly #loader: Loader;
+  readonly #commands: Commands;
+  readonly #onRollback: () => void;
+  #closing: Promise<void> | undefined;
+
+  private constructor(
+    store: EventStore,
+    kinds: ReadonlyMap<string, AnyActorKind>,
+    settings: HostSettings,
+    snapshots: ActorSnapshots | undefined,
+  ) {
+    const internals = internalsOf(store);
+    this.#internals = internals;
+    this.#kinds = kinds;
+    this.#settings = settings;
+    this.#snapshots = snapshots;
+    this.#memory = new ActorMemory(settings, (active) => this.#onLeave(active));
+    this.#loader = new Loader(internals, snapshots);
+    this.#commands = new Commands({
+      store,
+      internals,
+      settings,
+      loader: this.#loader,
+      memory: this.#memory,
+      onAppended: (active) => this.#onAppended(active),
+    });
+    this.#onRollback = () => {
+      for (const active of this.#memory.all()) active.forget();
+    };
+    internals.context.rollbackListeners.add(this.#onRollback);
+  }
+
+  /**
+   * Starts hosting actors of some types on a store, which stays open when the host closes.
+   *
+   * @throws {InvalidArgumentError} of a type that is defined twice, or of an option
+   * @throws what keeps the snapshot bucket from being opened: {StreamSettingsError}, {JetStreamUnavailableError}, …
+   */
+  static async start<Events extends EventMap, const Kinds extends readonly AnyActorKind[]>(
+    store: EventStore<Events>,
+    kinds: Kinds & KnownTo<Events, Kinds>,
+    options: ActorHostOptions = {},
+  ): Promise<ActorHost<Kinds[number]>> {
+    const internals = internalsOf(store);
+    const settings = resolveHostOptions(options, internals.context.stream);
+    const byType = new Map<string, AnyActorKind>();
+    if (!Array.isArray(kinds) || kinds.length === 0) {
+      throw new InvalidArgumentError("kinds", "a list of what defineActor returns", kinds);
+    }
+    for (const kind of kinds) {
+      if (byType.has(kind.type))
+        throw new InvalidArgumentError("kinds", "each type once", kind.type);
+      byType.set(kind.type, kind);
+    }
+    options.signal?.throwIfAborted();
+    const { snapshotBucket } = settings;
+    const wanted = [...byType.values()].some(({ snapshot }) => snapshot !== undefined);
+    const snapshots =
+      snapshotBucket !== undefined && wanted
+        ? await ActorSnapshots.open(internals, snapshotBucket, options.signal)
+        : undefined;
+    return new ActorHost(anyStore(store), byType, settings, snapshots);
+  }
+
+  /**
+   * Has an actor decide a command, after those that were sent to it before, and appends what comes of it.
+   *
+   * @throws what `decide` throws, as it is
+   * @throws {TooManyConflictsError} other writers were faster, again and again
+   * @throws {CommandTimeoutError} it waited too long for its turn; {OverloadedError} too many wait
+   * @throws {InvalidDecisionError}, {EvolveFailedError}; as {@link EventStore.append} where appending fails: with
+   * {AppendOutcomeUnknownError}, send it again with the same command id
+   */
+  async send<Type extends Kind["type"]>(
+    actor: Actor<Type>,
+    command: CommandOf<KindOf<Kind, Type>>,
+    options: SendOptions = {},
+  ): Promise<CommandResult<StateOf<KindOf<Kind, Type>>, EventOf<KindOf<Kind, Type>>>> {
+    const { commandId, signal } = options;
+    if (commandId !== undefined) checkCommandId(commandId);
+    const active = this.#obtain(actor);
+    const told = actorChannels.send.hasSubscribers
+      ? this.#message(active.actor, command, commandId)
+      : undefined;
+    const receivedAtMs = this.#settings.now();
+    const call: Call = {
+      ...this.#limits(options),
+      command,
+      commandId,
+      options,
+      receivedAtMs,
+      told,
+    };
+    signal?.throwIfAborted();
+    const work =
+      told === undefined
+        ? this.#inTurn(active, call)
+        : actorChannels.send.promise(() => this.#inTurn(active, call), told);
+    return typed(await abortable(work, signal));
+  }
+
+  /** The state of an actor: now, behind an event, or at a time. As {@link load}. */
+  async state<Type extends Kind["type"]>(
+    actor: Actor<Type>,
+    options: StateOptions = {},
+  ): Promise<StateOf<KindOf<Kind, Type>>> {
+    return (await this.load(actor, options)).state;
+  }
+
+  /**
+   * The state of an actor with its version. Of an actor without events it is the initial state, at version 0.
+   *
+   * @throws {InvalidArgumentError} of a version that the actor has not reached; {EvolveFailedError}; as the store's reads
+   */
+  async load<Type extends Kind["type"]>(
+    actor: Actor<Type>,
+    options: StateOptions = {},
+  ): Promise<VersionedState<StateOf<KindOf<Kind, Type>>>> {
+    const { signal, fresh = true } = options;
+    const until = pastOf(options);
+    signal?.throwIfAborted();
+    const limits = this.#limits(options);
+    if (until !== undefined) {
+      const { kind, subject } = this.#known(actor);
+      const bounds = { timeoutMs: limits.timeoutMs, deadline: limits.deadline };
+      const past = this.#loader.past(kind, actor, subject, until, bounds);
+      return typed(versioned(await abortable(past, signal)));
+    }
+    const active = this.#obtain(actor);
+    if (!fresh && active.current !== undefined) return typed(versioned(active.current));
+    return typed(versioned(await abortable(this.#look(active, limits, signal), signal)));
+  }
+
+  /** How the host is. */
+  status(): ActorHostStatus {
+    return {
+      actorsInMemory: this.#memory.size,
+      commandsRunning: this.#memory.running,
+      commandsWaiting: this.#memory.waiting,
+      snapshotsWaiting: this.#snapshots?.size ?? 0,
+      ...this.#commands.counts,
+    };
+  }
+
+  /**
+   * Takes no more commands, ends those that were sent, and writes the snapshots of what was in memory. The store stays
+   * open. Safe to call again; all calls end together.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    await this.#memory.drain();
+    this.#internals.context.rollbackListeners.delete(this.#onRollback);
+    for (const active of this.#memory.all()) this.#onLeave(active);
+    this.#memory.clear();
+    await this.#snapshots?.close();
+  }
+
+  async #inTurn(active: ActiveActor, call: Call): Promise<CommandOutcome> {
+    const { deadline, timeoutMs, options, told } = call;
+    const turn = this.#memory.enter(active, deadline, timeoutMs, options.signal);
+    if (turn !== undefined) await turn;
+    if (told !== undefined) told.waitedMs = performance.now() - call.arrivedAt;
+    try {
+      const outcome = await this.#commands.run(active, call);
+      if (told !== undefined) {
+        const { version, events, position, replayed } = outcome;
+        Object.assign(told, { version, events: events.length, position, replayed });
+      }
+      return outcome;
+    } finally {
+      this.#memory.leave(active, performance.now());
+    }
+  }
+
+  /** The actor's state now, in its turn. */
+  async #look(
+    active: ActiveActor,
+    { deadline, timeoutMs, arrivedAt }: Pick<Call, "deadline" | "timeoutMs" | "arrivedAt">,
+    signal: AbortSignal | undefined,
+  ): Promise<ActorState> {
+    const turn = this.#memory.enter(active, deadline, timeoutMs, signal);
+    if (turn !== undefined) await turn;
+    try {
+      if (active.current === undefined || active.confirmedAt < arrivedAt) {
+        await this.#loader.catchUp(active, { timeoutMs, deadline });
+      }
+      if (active.current === undefined) throw new TypeError(`${active.subject} is not loaded`);
+      return active.current;
+    } finally {
+      this.#memory.leave(active, performance.now());
+    }
+  }
+
+  #obtain(actor: Actor): ActiveActor {
+    if (this.#closing !== undefined) throw new ClosedError("the actor host");
+    const { kind, subject } = this.#known(actor);
+    return this.#memory.obtain(kind, actor, subject);
+  }
+
+  #known(actor: Actor): { readonly kind: AnyActorKind; readonly subject: string } {
+    const subject = actorSubject(this.#internals.context.prefix, actor);
+    const kind = this.#kinds.get(actor.type);
+    if (kind !== undefined) return { kind, subject };
+    const types = [...this.#kinds.keys()].join(", ");
+    throw new InvalidArgumentError("actor.type", `a type of this host: ${types}`, actor.type);
+  }
+
+  #limits({ timeoutMs }: Pick<SendOptions, "timeoutMs">): {
+    readonly arrivedAt: number;
+    readonly deadline: number;
+    readonly timeoutMs: number;
+  } {
+    const arrivedAt = performance.now();
+    const limitMs =
+      timeoutMs === undefined ? this.#settings.commandTimeoutMs : count("timeoutMs", timeoutMs, 1);
+    return { arrivedAt, timeoutMs: limitMs, deadline: arrivedAt + limitMs };
+  }
+
+  #message(actor: Actor, command: unknown, commandId: string | undefined): SendMessage {
+    const { stream } = this.#internals.context;
+    return { stream, actor, command: typeOf(command), commandId, headers: {} };
+  }
+
+  /** A commit was added to an actor in memory. */
+  #onAppended(active: ActiveActor): void {
+    const every = active.kind.snapshot?.every;
+    if (every !== undefined && active.commitsSince >= every) this.#offer(active);
+  }
+
+  #onLeave(active: ActiveActor): void {
+    const { current, snapshotVersion } = active;
+    if (current !== undefined && current.version > snapshotVersion) this.#offer(active);
+  }
+
+  #offer(active: ActiveActor): void {
+    if (active.keepsSnapshot || active.inDoubt) return;
+    active.commitsSince = 0;
+    active.snapshotVersion = active.current?.version ?? 0;
+    this.#snapshots?.offer(active);
+  }
+}
+
+function checkCommandId(commandId: string): void {
+  try {
+    validateCommitId(commandId);
+  } catch (cause) {
+    const expected = "1 to 128 printable ASCII characters without spaces";
+    throw new InvalidArgumentError("commandId", expected, commandId, { cause });
+  }
+  if (!isUnrepeatable(commandId)) return;
+  throw new InvalidArgumentError("commandId", "a first character other than ~", commandId);
+}
+
+function pastOf({ version, at }: StateOptions): Past | undefined {
+  if (version !== undefined && at !== undefined) {
+    throw new InvalidArgumentError("at", "nothing beside version", at);
+  }
+  if (version !== undefined) return { version: count("version", version, 0) };
+  if (at === undefined) return undefined;
+  if (!(at instanceof Date) || Number.isNaN(at.getTime())) {
+    throw new InvalidArgumentError("at", "a valid Date", at);
+  }
+  return { at };
+}
+
+function versioned({ state, version, position }: ActorState): VersionedState {
+  return { state, version, position };
+}
+
+/** What is appended to it has the types of its definition, which `KnownTo` compares with the store's. */
+function anyStore<Events extends EventMap>(store: EventStore<Events>): EventStore {
+  return typed(store);
+}
+
+function typed<T>(value: unknown): T {
+  return value as T;
+}

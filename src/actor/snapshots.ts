@@ -1,0 +1,262 @@
+import { endOfValue } from "../internal/msgpack-bounds.ts";
+import { Bucket, type BucketEntry } from "../nats/bucket.ts";
+import type { StoreInternals } from "../store/internals.ts";
+import { bigintExtension, pack, unpack } from "../store/packing.ts";
+import { maxDepth, serialisable } from "../store/serialisable.ts";
+import type { Actor } from "../store/subject.ts";
+import type { ActiveActor, ActorState } from "./active-actor.ts";
+import type { AnyActorKind } from "./definition.ts";
+import { type ActorSnapshotMessage, actorChannels } from "./diagnostics.ts";
+
+/** An actor's state as it was written, and which commands it remembers. */
+export interface ActorSnapshot {
+  readonly current: ActorState;
+  readonly recent: readonly number[];
+}
+
+/** What stands in the bucket: nothing to begin with, what a newer release wrote, or a snapshot. */
+export type FoundSnapshot = ActorSnapshot | "none" | "newer";
+
+interface Offer {
+  readonly kind: AnyActorKind;
+  readonly actor: Actor;
+  readonly key: string;
+  readonly current: ActorState;
+  readonly recent: readonly number[];
+}
+
+/** The format number this version writes, and the only one it reads (docs/wire-format.md). */
+const FORMAT = 1;
+/** Levels of a snapshot above the state. */
+const DEPTH = 1;
+/** Snapshots on their way at once. */
+const WRITTEN_AT_ONCE = 32;
+/** Snapshots that wait; beyond that they are dropped: a cold load takes longer then, and nothing is lost. */
+const MAX_WAITING = 20_000;
+/** A load that waits longer for its snapshot begins at the start of the stream. */
+const READ_MS = 1_000;
+const WRITE_MS = 5_000;
+const OPEN_MS = 5_000;
+/** How long a bucket that does not answer is left alone. */
+const REST_MS = 5_000;
+
+/**
+ * Snapshots of actors in a KV bucket, one entry an actor. They only save time: what hinders them is told on the channel
+ * `annal:actor:snapshot`, and is no error. A bucket that somebody removed is made anew.
+ */
+export class ActorSnapshots {
+  readonly #internals: StoreInternals;
+  readonly #name: string;
+  /** By key: only the latest of an actor is written. */
+  readonly #waiting = new Map<string, Offer>();
+  #bucket: Bucket | undefined;
+  #opening: Promise<void> | undefined;
+  #restUntil = 0;
+  #writers = 0;
+  #closing = false;
+  #idle: (() => void) | undefined;
+
+  private constructor(internals: StoreInternals, name: string, bucket: Bucket) {
+    this.#internals = internals;
+    this.#name = name;
+    this.#bucket = bucket;
+  }
+
+  /** @throws what keeps the bucket from being opened, as `Bucket.open` */
+  static async open(
+    internals: StoreInternals,
+    name: string,
+    signal: AbortSignal | undefined,
+  ): Promise<ActorSnapshots> {
+    return new ActorSnapshots(internals, name, await openBucket(internals, name, signal));
+  }
+
+  /** Snapshots that wait or are on their way. */
+  get size(): number {
+    return this.#waiting.size + this.#writers;
+  }
+
+  /** The actor's snapshot, if it can be read, soon. Whether its commit still stands is for the caller to find out. */
+  async read(kind: AnyActorKind, actor: Actor, subject: string): Promise<FoundSnapshot> {
+    if (kind.snapshot === undefined) return "none";
+    const startedAt = performance.now();
+    try {
+      const bucket = this.#usable();
+      if (bucket === undefined) return "none";
+      const entry = await this.#get(bucket, subject);
+      if (entry === undefined || entry.deleted) return "none";
+      const found = parse(kind, entry.data);
+      if (typeof found === "object") return found;
+      this.#tell(actor, "ignored", startedAt, { version: undefined, reason: found });
+      return found.startsWith("a newer") ? "newer" : "none";
+    } catch (error) {
+      this.#tell(actor, "ignored", startedAt, { version: undefined, reason: reasonOf(error) });
+      return "none";
+    }
+  }
+
+  /** Says that a snapshot was used, or why not. */
+  tellRead(actor: Actor, version: number, startedAt: number, reason: string | undefined): void {
+    const what = reason === undefined ? "restored" : "ignored";
+    this.#tell(actor, what, startedAt, { version, reason });
+  }
+
+  /** Has the actor's state written, some time soon. */
+  offer({ kind, actor, subject, current, recent }: ActiveActor): void {
+    if (kind.snapshot === undefined || current === undefined) return;
+    const key = this.#keyOf(subject);
+    if (!this.#closing && this.#waiting.size >= MAX_WAITING && !this.#waiting.has(key)) {
+      const reason = `${MAX_WAITING} snapshots wait already`;
+      this.#tell(actor, "dropped", performance.now(), { version: current.version, reason });
+      return;
+    }
+    this.#waiting.set(key, { kind, actor, key, current, recent: recent.toData() });
+    if (this.#writers < WRITTEN_AT_ONCE) void this.#write();
+  }
+
+  /** Resolves when all that was offered is written, or was dropped. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    if (this.size > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+    await this.#opening;
+  }
+
+  async #write(): Promise<void> {
+    this.#writers++;
+    // what is packed now would keep the command waiting that made it
+    await new Promise(setImmediate);
+    for (;;) {
+      const next = this.#waiting.entries().next();
+      if (next.done === true) break;
+      const [key, offer] = next.value;
+      this.#waiting.delete(key);
+      await this.#put(offer);
+    }
+    this.#writers--;
+    if (this.size === 0) this.#idle?.();
+  }
+
+  async #put(offer: Offer): Promise<void> {
+    const { actor, key, current } = offer;
+    const startedAt = performance.now();
+    const { version } = current;
+    let bytes = 0;
+    try {
+      const bucket = this.#usable();
+      if (bucket === undefined) throw new Error(`bucket ${this.#name} does not answer`);
+      const data = format(offer);
+      bytes = data.length;
+      if (bytes > bucket.maxEntryBytes) {
+        throw new RangeError(`it has ${bytes} bytes, the limit is ${bucket.maxEntryBytes}`);
+      }
+      const outcome = await bucket.put({ key, data }, undefined, WRITE_MS);
+      if (outcome.kind !== "stored") {
+        if (outcome.kind !== "refused") this.#rest();
+        throw new Error(outcome.kind === "refused" ? outcome.description : "no answer");
+      }
+      this.#tell(actor, "written", startedAt, { version, bytes });
+    } catch (error) {
+      this.#tell(actor, "dropped", startedAt, { version, bytes, reason: reasonOf(error) });
+    }
+  }
+
+  async #get(bucket: Bucket, subject: string): Promise<BucketEntry | undefined> {
+    try {
+      return await bucket.get(this.#keyOf(subject), { timeoutMs: READ_MS });
+    } catch (error) {
+      this.#rest();
+      throw error;
+    }
+  }
+
+  /** The bucket, if it answers as far as is known; one that did not is opened again after a while. */
+  #usable(): Bucket | undefined {
+    if (this.#bucket !== undefined) return this.#bucket;
+    if (this.#opening === undefined && performance.now() >= this.#restUntil && !this.#closing) {
+      this.#opening = openBucket(this.#internals, this.#name, undefined)
+        .then(
+          (bucket) => {
+            this.#bucket = bucket;
+          },
+          () => this.#rest(),
+        )
+        .finally(() => {
+          this.#opening = undefined;
+        });
+    }
+    return undefined;
+  }
+
+  #rest(): void {
+    this.#bucket = undefined;
+    this.#restUntil = performance.now() + REST_MS;
+  }
+
+  /** `<type>.<escaped id>`. */
+  #keyOf(subject: string): string {
+    return subject.slice(this.#internals.context.prefix.length + 1);
+  }
+
+  #tell(
+    actor: Actor,
+    what: ActorSnapshotMessage["what"],
+    startedAt: number,
+    of: Pick<ActorSnapshotMessage, "version"> & Partial<ActorSnapshotMessage>,
+  ): void {
+    if (!actorChannels.snapshot.hasSubscribers) return;
+    const { version, bytes = 0, reason } = of;
+    const durationMs = performance.now() - startedAt;
+    const { stream } = this.#internals.context;
+    actorChannels.snapshot.publish({ stream, actor, what, version, bytes, durationMs, reason });
+  }
+}
+
+function openBucket(
+  { context }: StoreInternals,
+  name: string,
+  signal: AbortSignal | undefined,
+): Promise<Bucket> {
+  const { connection, apiPrefix, inboxPrefix } = context;
+  const newReplicas = context.replicas();
+  const access = { apiPrefix, inboxPrefix, timeoutMs: OPEN_MS, signal };
+  return Bucket.open(connection, { name, newReplicas, maxReadsInFlight: 1_024, ...access });
+}
+
+function format({ kind, current, recent }: Offer): Uint8Array {
+  const { state, version, position, commitId } = current;
+  const { snapshot } = kind;
+  const data = snapshot?.encode === undefined ? state : snapshot.encode(state);
+  const fields = [FORMAT, snapshot?.version ?? 0, version, position, commitId, recent];
+  return pack([...fields, serialisable(data, "data", undefined)]);
+}
+
+/** A snapshot, or why it is of no use. */
+function parse(kind: AnyActorKind, data: Uint8Array): ActorSnapshot | string {
+  const end = endOfValue(data, 0, maxDepth + DEPTH, bigintExtension);
+  const fields: unknown = end === data.length ? unpack(data, 0, end) : undefined;
+  if (!Array.isArray(fields)) return "it is no snapshot";
+  const [number, schema, version, position, commitId, recent, state]: unknown[] = fields;
+  const { snapshot } = kind;
+  if (typeof number === "number" && number > FORMAT) return `a newer format, ${number}`;
+  if (number !== FORMAT || typeof schema !== "number") return "it is no snapshot";
+  if (schema !== snapshot?.version) {
+    const age = schema > (snapshot?.version ?? 0) ? "a newer" : "an older";
+    return `${age} version, ${schema}`;
+  }
+  const isPlace = isCount(version) && isCount(position) && typeof commitId === "string";
+  if (!isPlace || !isCounts(recent)) return "it is no snapshot";
+  const decoded = snapshot.decode === undefined ? state : snapshot.decode(state);
+  return { current: { state: decoded, version, position, commitId }, recent };
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+function isCounts(value: unknown): value is number[] {
+  return Array.isArray(value) && value.length % 2 === 0 && value.every(isCount);
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
