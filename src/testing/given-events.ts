@@ -1,7 +1,7 @@
 import { formatCursor } from "../store/cursor.ts";
-import type { ActorType, EventMap, NewEvent, RecordedEvent } from "../store/event.ts";
-import { assemblePayload, decodePayload, encodeBody } from "../store/payload.ts";
+import type { ActorType, AnyEvent, EventMap, NewEvent, RecordedEvent } from "../store/event.ts";
 import { type Actor, validateActor } from "../store/subject.ts";
+import { storedEvents } from "./stored-events.ts";
 
 /**
  * An event as tests give it: what `append` takes, with its actor. Versions count up per actor, each event is a commit of
@@ -31,7 +31,7 @@ export function recordEvents<Events extends EventMap>(
   if (given.length === 0) return [];
   const versions = new Map<string, number>();
   for (const { actor, version } of before) versions.set(`${actor.type}.${actor.id}`, version);
-  const stored = decodePayload(assemblePayload(undefined, encodeBody(given, undefined))).events;
+  const stored = storedEvents<AnyEvent>(given);
   const recorded: unknown[] = stored.map(({ type, data, metadata = {} }, at) => {
     const { actor, recordedAt } = given[at] ?? {};
     validateActor(actor);

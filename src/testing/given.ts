@@ -1,102 +1,11 @@
-import { AssertionError } from "node:assert";
-import { InvalidArgumentError } from "../errors.ts";
+import type { ActorKind } from "../actor/definition.ts";
 import type { Projection, TableMap } from "../projection/definition.ts";
-import type { EventMap, RecordedEvent } from "../store/event.ts";
-import { compareTables, describeMismatches, type ExpectedTables } from "./expected-tables.ts";
+import type { AnyEvent, EventMap, NewEvent } from "../store/event.ts";
+import { validateActor } from "../store/subject.ts";
+import { GivenActor, type GivenActorOptions } from "./given-actor.ts";
 import { type GivenEvent, recordEvents } from "./given-events.ts";
-import { ProjectedState } from "./projected-state.ts";
-
-/** A class of errors. */
-export type ErrorClass = abstract new (...given: never[]) => Error;
-
-/** What has happened before. Made by {@link given}. */
-export class Given<Events extends EventMap, Tables extends TableMap> {
-  readonly #projection: Projection<Events, Tables>;
-  readonly #events: readonly RecordedEvent<Events>[];
-
-  /** @internal see {@link given} */
-  constructor(projection: Projection<Events, Tables>, events: readonly RecordedEvent<Events>[]) {
-    this.#projection = projection;
-    this.#events = events;
-  }
-
-  /**
-   * What happens now.
-   *
-   * @throws {InvalidArgumentError}, {UnserialisableValueError} an event could not be appended
-   */
-  when(events: readonly GivenEvent<Events>[]): When<Events, Tables> {
-    const all = [...this.#events, ...recordEvents(this.#events, events)];
-    return new When(this.#projection, all);
-  }
-}
-
-/** What happens, before it is said what should come of it. */
-export class When<Events extends EventMap, Tables extends TableMap> {
-  readonly #projection: Projection<Events, Tables>;
-  readonly #events: readonly RecordedEvent<Events>[];
-
-  /** @internal see {@link given} */
-  constructor(projection: Projection<Events, Tables>, events: readonly RecordedEvent<Events>[]) {
-    this.#projection = projection;
-    this.#events = events;
-  }
-
-  /**
-   * Asserts what stands in the tables then. Not to be awaited.
-   *
-   * @throws {AssertionError} naming each entry that is not as expected: table, key, expected and found value
-   * @throws what the projection fails with
-   */
-  // oxlint-disable-next-line unicorn/no-thenable -- the word that everybody knows; an await is refused
-  then(expected: ExpectedTables<Tables>): void {
-    if (typeof expected !== "object" || expected === null) {
-      throw new InvalidArgumentError("then", "the expected tables, and no await", expected);
-    }
-    const { tables } = this.#fold();
-    const mismatches = compareTables(tables, expected);
-    if (mismatches.length === 0) return;
-    throw new AssertionError({
-      message: describeMismatches(mismatches),
-      expected: mismatches.map(({ expected: value }) => value),
-      actual: mismatches.map(({ found }) => found),
-      operator: "then",
-    });
-  }
-
-  /**
-   * Asserts that the projection fails: by an error of this class, or with such a message; the error's causes count too.
-   *
-   * @returns the error, such as the `ProjectionFailedError` that names the event
-   * @throws {AssertionError} where it does not fail, or by another error
-   */
-  thenFails(expected: ErrorClass | RegExp): Error {
-    const wanted =
-      expected instanceof RegExp ? `with ${String(expected)}` : `with ${expected.name}`;
-    const failure = this.#failure();
-    if (failure !== undefined && matches(failure, expected)) return failure;
-    const found = failure === undefined ? "it did not fail" : `it failed with ${String(failure)}`;
-    throw new AssertionError({
-      message: `expected projection ${this.#projection.name} to fail ${wanted}, but ${found}`,
-      actual: failure,
-      expected,
-      operator: "thenFails",
-    });
-  }
-
-  #fold(): ProjectedState<Events, Tables> {
-    return new ProjectedState(this.#projection, this.#events);
-  }
-
-  #failure(): Error | undefined {
-    try {
-      this.#fold();
-      return undefined;
-    } catch (error) {
-      return error instanceof Error ? error : new Error(String(error), { cause: error });
-    }
-  }
-}
+import { Given } from "./given-projection.ts";
+import { storedEvents } from "./stored-events.ts";
 
 /**
  * Begins a test of a projection: what has happened, what happens now, what should stand in its tables then.
@@ -110,17 +19,29 @@ export class When<Events extends EventMap, Tables extends TableMap> {
 export function given<Events extends EventMap, Tables extends TableMap>(
   projection: Projection<Events, Tables>,
   events: readonly GivenEvent<Events>[],
-): Given<Events, Tables> {
-  return new Given(projection, recordEvents([], events));
-}
-
-/** Whether the error or one of its causes is the expected one. */
-function matches(error: unknown, expected: ErrorClass | RegExp): boolean {
-  const seen = new Set<unknown>();
-  for (let at = error; at instanceof Error && !seen.has(at); at = at.cause) {
-    seen.add(at);
-    if (expected instanceof RegExp ? expected.test(at.message) : at instanceof expected)
-      return true;
-  }
-  return false;
+): Given<Events, Tables>;
+/**
+ * Begins a test of a decider: what has happened to an actor, the command, what should come of it. Everything runs twice
+ * and frozen, so that a `decide` or `evolve` that is not pure fails, and so does a state that its snapshot changes.
+ *
+ * @throws {InvalidArgumentError}, {UnserialisableValueError} an event could not be appended
+ * @example
+ * given(account, [{ type: "Deposited", data: { amount: 10n } }])
+ *   .when({ type: "Withdraw", amount: 3n })
+ *   .then([{ type: "Withdrawn", data: { amount: 3n } }]);
+ */
+export function given<State, Command, Event extends AnyEvent>(
+  kind: ActorKind<string, State, Command, Event>,
+  events: readonly NewEvent<NoInfer<Event>>[],
+  options?: GivenActorOptions,
+): GivenActor<State, Command, Event>;
+export function given(
+  subject: Projection | ActorKind,
+  events: readonly GivenEvent[],
+  { id = "given" }: GivenActorOptions = {},
+): unknown {
+  if (!("decide" in subject)) return new Given(subject, recordEvents([], events));
+  const actor = { type: subject.type, id };
+  validateActor(actor);
+  return new GivenActor({ kind: subject, actor, events: storedEvents(events) });
 }
