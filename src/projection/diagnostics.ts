@@ -22,7 +22,10 @@ export const projectionChannels: {
 
 /** A unit of events took effect. */
 export interface UnitMessage {
+  readonly stream: string;
   readonly projection: string;
+  /** Of the projection. */
+  readonly version: number;
   readonly events: number;
   /** Keys changed. */
   readonly changes: number;
@@ -36,6 +39,11 @@ export interface UnitMessage {
   readonly position: number;
   /** Commits of interest behind it. */
   readonly lagCommits: number;
+  /**
+   * The writers' own headers (trace context) of its commits, of those that have some: the first 128. Commits that were
+   * read before anybody listened are not among them.
+   */
+  readonly headers: readonly Readonly<Record<string, string>>[];
 }
 
 /** A projector or a reactor changed what it does. */

@@ -1,4 +1,5 @@
 import type { ReadBounds } from "../nats/direct.ts";
+import type { HeaderBlock } from "../nats/header-block.ts";
 import type { StoredCommit } from "../store/commit.ts";
 import type { StreamSelection } from "../store/commit-stream.ts";
 import { formatCursor } from "../store/cursor.ts";
@@ -6,6 +7,7 @@ import type { RecordedEvent } from "../store/event.ts";
 import type { StoreInternals } from "../store/internals.ts";
 import { StreamSubscription } from "../store/subscription.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import { projectionChannels } from "./diagnostics.ts";
 
 /** Which events, as `Projection.selection`. */
 export type Selection = ReadonlyMap<string, ReadonlySet<string> | undefined>;
@@ -19,6 +21,8 @@ export interface SourceCommit {
   readonly recordedAtMs: number;
   /** The selected ones behind the checkpoint; may be none. */
   readonly events: readonly RecordedEvent[];
+  /** Of its message; kept only for those who listen to what is done with it. */
+  readonly headers?: HeaderBlock | undefined;
 }
 
 /** Where to read: behind a checkpoint, or else from the stream's start or a time. */
@@ -116,6 +120,7 @@ function select(
     total: payload.events.length,
     recordedAtMs: message.timestampMs,
     events: wanted,
+    headers: projectionChannels.unit.hasSubscribers ? message.headers : undefined,
   };
 }
 

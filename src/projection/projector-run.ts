@@ -13,6 +13,7 @@ import type { Generations } from "./generations.ts";
 import type { Progress } from "./progress.ts";
 import type { CellChange, ClaimedState, DeadLetter, StateBackend } from "./state-backend.ts";
 import type { StateKey } from "./state-key.ts";
+import { headersOf } from "./unit-headers.ts";
 import {
   isVoid,
   type PlanLimits,
@@ -45,6 +46,8 @@ interface Applied {
   readonly deadLetters: readonly DeadLetter[];
   readonly checkpoint: Checkpoint;
   readonly recordedAtMs: number;
+  /** As `UnitMessage.headers`. */
+  readonly headers: readonly Readonly<Record<string, string>>[];
   /** Why nothing may be applied behind it. */
   readonly failure: { readonly error: unknown } | undefined;
 }
@@ -255,11 +258,13 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
   #applied(
     checkpoint: Checkpoint,
     deadLetters: readonly DeadLetter[],
-    { recordedAtMs }: UnitPlan,
+    { recordedAtMs, events }: UnitPlan,
     failure: Applied["failure"],
   ): Applied {
     this.#latest = checkpoint;
-    return { changes: this.#unit.cells(), deadLetters, checkpoint, recordedAtMs, failure };
+    const changes = this.#unit.cells();
+    const headers = headersOf(events, checkpoint.applied);
+    return { changes, deadLetters, checkpoint, recordedAtMs, headers, failure };
   }
 
   #store(applied: AppliedUnit): void {
@@ -289,14 +294,16 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
   }
 
   #tellStored(unit: AppliedUnit, storeMs: number): void {
-    const { progress, projection } = this.#parts;
+    const { progress, projection, internals } = this.#parts;
     const { checkpoint, completeTo, recordedAtMs } = unit;
     const events = checkpoint.applied - progress.applied;
     progress.stored(completeTo, checkpoint.applied, recordedAtMs);
     if (!projectionChannels.unit.hasSubscribers) return;
-    const { fetched, fetchMs, applyMs } = unit;
+    const { fetched, fetchMs, applyMs, headers } = unit;
     projectionChannels.unit.publish({
+      stream: internals.context.stream,
       projection: projection.name,
+      version: projection.version,
       events,
       changes: unit.changes.length,
       fetched,
@@ -305,6 +312,7 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
       storeMs,
       position: completeTo,
       lagCommits: progress.pending,
+      headers,
     });
   }
 

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from "../errors.ts";
+import type { HeaderBlock } from "../nats/header-block.ts";
 import type { EventMap, RecordedEvent } from "../store/event.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { type KeyTables, keyTables, type Projection, type TableMap } from "./definition.ts";
@@ -29,6 +30,8 @@ export interface PlannedEvent {
   readonly failure: { readonly error: unknown } | undefined;
   /** Checkpoint once it is applied. */
   readonly end: Checkpoint;
+  /** Of its commit, as `SourceCommit.headers`. */
+  readonly headers: HeaderBlock | undefined;
 }
 
 /** How large a unit may be. */
@@ -96,7 +99,8 @@ export class UnitPlanner<Events extends EventMap, Tables extends TableMap> {
         const event = commit.events[eventAt];
         if (event === undefined || events.length >= room) return done();
         const taken = eventAt === commit.events.length - 1 ? commit.total : event.index + 1;
-        const planned = this.#planEvent(event, behind(commit, taken, end.applied + 1));
+        const next = behind(commit, taken, end.applied + 1);
+        const planned = this.#planEvent(event, next, commit.headers);
         if (!cache.complete && !this.#addMissing(planned, cache, generation, missing))
           return done();
         events.push(planned);
@@ -127,13 +131,17 @@ export class UnitPlanner<Events extends EventMap, Tables extends TableMap> {
     return true;
   }
 
-  #planEvent(event: RecordedEvent, end: Checkpoint): PlannedEvent {
+  #planEvent(
+    event: RecordedEvent,
+    end: Checkpoint,
+    headers: HeaderBlock | undefined,
+  ): PlannedEvent {
     try {
       const keys = this.#projection.keys(event as RecordedEvent<Events>, this.#keyTables);
       if (!Array.isArray(keys)) throw new InvalidArgumentError("keys", "a list of keys", keys);
-      return { event, keys, failure: undefined, end };
+      return { event, keys, failure: undefined, end, headers };
     } catch (error) {
-      return { event, keys: [], failure: { error }, end };
+      return { event, keys: [], failure: { error }, end, headers };
     }
   }
 
