@@ -1,0 +1,150 @@
+import { SpanKind } from "@opentelemetry/api";
+import { describe, expect, it } from "vitest";
+import { kvState, memoryState, type UnitMessage } from "../../../src/projection/index.ts";
+import { projectionChannels } from "../../../src/projection/diagnostics.ts";
+import { eventually } from "../../support/server.ts";
+import { freshBucket, openScripts, start, sums } from "../projection/stage.ts";
+import { listenTo } from "../store/listening.ts";
+import { idOf, inRequest, observe, parentOf, sumsBy } from "./stage.ts";
+
+const script = { type: "script", id: "a" } as const;
+
+function added(n: number) {
+  return { type: "Added", data: { key: "k", n } } as const;
+}
+
+describe.each(["memory", "kv"] as const)("the span of a unit, with state in %s", (kind) => {
+  const state = () => (kind === "memory" ? memoryState() : kvState({ bucket: freshBucket() }));
+
+  it("is linked to the append that a request led to", async () => {
+    const { tracer, span, spans } = observe();
+    const store = await openScripts();
+    const projector = await start(store, sums(2), { state: state() });
+    const { position } = await inRequest(tracer, () =>
+      store.append(script, [added(1), added(2)], { expectedVersion: 0 }),
+    );
+    await projector.waitFor(position);
+    await eventually(() => expect(spans("project")).toHaveLength(1));
+    const project = span("project");
+    const append = span("append");
+    expect(project.name).toBe("project sums");
+    expect(project.kind).toBe(SpanKind.CONSUMER);
+    expect(parentOf(project)).toBeUndefined();
+    expect(project.links.map(({ context }) => [context.traceId, context.spanId])).toEqual([
+      [append.spanContext().traceId, idOf(append)],
+    ]);
+    expect(append.spanContext().traceId).toBe(span("request").spanContext().traceId);
+    expect(project.spanContext().traceId).not.toBe(append.spanContext().traceId);
+    expect(project.attributes).toMatchObject({
+      "messaging.system.name": "nats",
+      "messaging.operation.name": "project",
+      "messaging.operation.type": "process",
+      "messaging.destination.name": store.stream,
+      "messaging.consumer.group.name": "sums",
+      "annal.projection.version": 2,
+      "annal.events": 2,
+      "annal.projection.changes": kind === "kv" ? 1 : 0,
+      "annal.position": position,
+      "annal.projection.lag": 0,
+    });
+    const [seconds, nanos] = project.duration;
+    expect(seconds + nanos).toBeGreaterThan(0);
+  });
+});
+
+describe("the links of a unit", () => {
+  it("name each of its commits, the first 128 at most", async () => {
+    const { spans } = observe();
+    const store = await openScripts();
+    for (let n = 1; n <= 130; n++) {
+      await store.append(script, [added(n), added(n)], { expectedVersion: 2 * n - 2 });
+    }
+    const projector = await start(store, sums(), { state: memoryState() });
+    await projector.caughtUp();
+    await eventually(() => {
+      const events = spans("project").map(({ attributes }) => Number(attributes["annal.events"]));
+      expect(events.reduce((sum, count) => sum + count, 0)).toBe(260);
+    });
+    const linked = spans("project").flatMap(({ links }) =>
+      links.map(({ context }) => context.spanId),
+    );
+    const appended = spans("append").map(idOf);
+    expect(spans("project")).toHaveLength(1);
+    expect(linked).toEqual(appended.slice(0, 128));
+  });
+
+  it("are none of commits without a trace, and of those that say what is none", async () => {
+    const store = await openScripts();
+    const strange = [undefined, { traceparent: "00-0-0-0" }, { other: "x" }];
+    for (const [at, headers] of strange.entries()) {
+      await store.append(script, [added(at)], { expectedVersion: at, headers });
+    }
+    const { spans } = observe();
+    const told = listenTo<UnitMessage>("annal:projection:unit", store.stream);
+    const projector = await start(store, sums(), { state: memoryState() });
+    await projector.caughtUp();
+    await eventually(() => expect(spans("project")).not.toHaveLength(0));
+    expect(spans("project").flatMap(({ links }) => links)).toEqual([]);
+    expect(told.flatMap(({ headers }) => headers)).toEqual(strange.slice(1));
+  });
+});
+
+describe("the lag of a projection", () => {
+  it("is what is left to apply, and none where the projection no longer runs", async () => {
+    const { points } = observe();
+    const name = "sums";
+    const unit = {
+      stream: "A",
+      projection: name,
+      version: 1,
+      events: 0,
+      changes: 0,
+      fetched: 0,
+      fetchMs: 0,
+      applyMs: 0,
+      storeMs: 0,
+      position: 1,
+      headers: [],
+    };
+    projectionChannels.unit.publish({ ...unit, lagCommits: 7 });
+    projectionChannels.unit.publish({ ...unit, version: 2, lagCommits: 3 });
+    projectionChannels.unit.publish({ ...unit, projection: "other", lagCommits: 5 });
+    const lags = async () =>
+      sumsBy(
+        await points("annal.projection.lag"),
+        "messaging.consumer.group.name",
+        "annal.projection.version",
+      );
+    expect(await lags()).toEqual({ [`${name} 1`]: 7, [`${name} 2`]: 3, "other 1": 5 });
+    projectionChannels.phase.publish({ projection: name, phase: "failed", error: new Error("x") });
+    expect(await lags()).toMatchObject({ [`${name} 1`]: 7 });
+    projectionChannels.phase.publish({ projection: name, phase: "stopped", error: undefined });
+    expect(await lags()).toEqual({ [`${name} 1`]: 0, [`${name} 2`]: 0, "other 1": 5 });
+  });
+});
+
+describe("the metrics of a projection", () => {
+  it("count its events and units, and show its lag and its phases", async () => {
+    const { points, spans } = observe();
+    const store = await openScripts();
+    const projector = await start(store, sums(3), { state: memoryState() });
+    const first = await store.append(script, [added(1), added(2)], { expectedVersion: 0 });
+    await projector.waitFor(first.position);
+    const second = await store.append(script, [added(3)], { expectedVersion: 2 });
+    await projector.waitFor(second.position);
+    await eventually(() => expect(spans("project")).toHaveLength(2));
+    const attributes = {
+      "messaging.destination.name": store.stream,
+      "messaging.consumer.group.name": "sums",
+      "annal.projection.version": 3,
+    };
+    expect(await points("annal.projection.events")).toMatchObject([{ value: 3, attributes }]);
+    expect(await points("annal.projection.lag")).toMatchObject([{ value: 0, attributes }]);
+    expect(await points("messaging.process.duration")).toMatchObject([
+      { value: { count: 2 }, attributes },
+    ]);
+    await projector.close();
+    const phases = sumsBy(await points("annal.projection.phase_changes"), "annal.projection.phase");
+    expect(phases).toMatchObject({ catching_up: 1, stopped: 1 });
+  });
+});
