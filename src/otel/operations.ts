@@ -190,7 +190,7 @@ export class Operations {
 
 function fail(span: Span, error: unknown, errorType: string): void {
   span.setAttribute(Attribute.errorType, errorType);
-  const text = error instanceof Error ? error.message : String(error);
+  const text = quietly(() => (error instanceof Error ? error.message : String(error)), errorType);
   span.setStatus({ code: SpanStatusCode.ERROR, message: text });
   span.recordException(error instanceof Error ? error : text);
 }

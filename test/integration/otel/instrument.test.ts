@@ -26,7 +26,7 @@ import { appendTracing, channels } from "../../../src/store/diagnostics.ts";
 import { eventually } from "../../support/server.ts";
 import { openScripts, start, sums } from "../projection/stage.ts";
 import { collect, failureOf, notes, openStore } from "../store/bank.ts";
-import { observe } from "./stage.ts";
+import { observe } from "../../support/telemetry.ts";
 
 const alice = { type: "account", id: "alice" } as const;
 

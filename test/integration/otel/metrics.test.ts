@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { collect, failureOf, notes, openStore } from "../store/bank.ts";
-import { attributesOf, observe, sumsBy } from "./stage.ts";
+import { attributesOf, observe, sumsBy } from "../../support/telemetry.ts";
 
 const alice = { type: "account", id: "alice" } as const;
 const bob = { type: "account", id: "bob" } as const;

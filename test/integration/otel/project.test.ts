@@ -5,7 +5,7 @@ import { projectionChannels } from "../../../src/projection/diagnostics.ts";
 import { eventually } from "../../support/server.ts";
 import { freshBucket, openScripts, start, sums } from "../projection/stage.ts";
 import { listenTo } from "../store/listening.ts";
-import { idOf, inRequest, observe, parentOf, sumsBy } from "./stage.ts";
+import { idOf, inRequest, observe, parentOf, sumsBy } from "../../support/telemetry.ts";
 
 const script = { type: "script", id: "a" } as const;
 

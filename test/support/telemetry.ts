@@ -24,9 +24,9 @@ import {
   type SpanProcessor,
 } from "@opentelemetry/sdk-trace-base";
 import { onTestFinished } from "vitest";
-import { instrument, type InstrumentOptions, type Telemetry } from "../../../src/otel/index.ts";
+import { instrument, type InstrumentOptions, type Telemetry } from "../../src/otel/index.ts";
 
-/** What the processes of a test say to OpenTelemetry. */
+/** What a test sees of what is said to OpenTelemetry. */
 export interface Observed {
   readonly telemetry: Telemetry;
   /** Of the service that uses annal. */
