@@ -35,7 +35,9 @@ export class Books {
   #marks = 0;
   #open: ChangeSet = this.#begin();
   /** What the running command has changed: cells, each followed by its value before. */
-  #undo: unknown[] = [];
+  readonly #undo: unknown[] = [];
+  /** How much of that is the running command's: emptying a list costs it its memory. */
+  #undoable = 0;
   /** Accounts and holdings of the open group that were there already when the running command began. */
   #addedBefore = 0;
   /** Cells that the open group had changed by then. */
@@ -64,13 +66,15 @@ export class Books {
     const found = account.holding(asset);
     if (found !== undefined) return found;
     const cell = new HoldingCell(account, asset, account.value.lots ? EMPTY_LOTS : EMPTY_SUM);
-    account.holdings.push(cell);
+    // most accounts have one: a list that grows would have room for 17
+    account.holdings = [...account.holdings, cell];
     this.#open.added.push(cell);
     return cell;
   }
 
   put<Value>(cell: Cell<Value>, value: Value): void {
-    this.#undo.push(cell, cell.value);
+    this.#undo[this.#undoable++] = cell;
+    this.#undo[this.#undoable++] = cell.value;
     cell.value = value;
     const open = this.#open;
     if (cell.mark === open.mark) return;
@@ -80,7 +84,7 @@ export class Books {
 
   /** Begins a command; what it has changed is kept, unless {@link undo} is called. */
   begin(): void {
-    this.#undo.length = 0;
+    this.#undoable = 0;
     this.#addedBefore = this.#open.added.length;
     this.#changedBefore = this.#open.cells.length;
   }
@@ -88,10 +92,10 @@ export class Books {
   /** Takes back what was changed since {@link begin}. */
   undo(): void {
     const undo = this.#undo;
-    for (let at = undo.length - 2; at >= 0; at -= 2) {
+    for (let at = this.#undoable - 2; at >= 0; at -= 2) {
       (undo[at] as Cell<unknown>).value = undo[at + 1];
     }
-    undo.length = 0;
+    this.#undoable = 0;
     const { added, cells } = this.#open;
     while (cells.length > this.#changedBefore) {
       const cell = cells.pop();
@@ -106,7 +110,7 @@ export class Books {
     closed.values = closed.cells.map((cell) => cell.value);
     this.#open = this.#begin();
     // a replay begins no commands: it would keep every value that there ever was
-    this.#undo.length = 0;
+    this.#forgetUndo();
     this.#addedBefore = 0;
     this.#changedBefore = 0;
     return closed;
@@ -131,17 +135,21 @@ export class Books {
       for (const cell of cells) if (cell.confirmed !== undefined) cell.value = cell.confirmed;
       for (const cell of added) if (cell.confirmed === undefined) this.#forget(cell);
     }
-    this.#undo.length = 0;
+    this.#forgetUndo();
     this.#open = this.#begin();
+  }
+
+  #forgetUndo(): void {
+    this.#undo.length = 0;
+    this.#undoable = 0;
   }
 
   #forget(cell: AccountCell | HoldingCell | undefined): void {
     if (cell instanceof AccountCell) {
       this.#accounts.delete(cell.name);
     } else if (cell !== undefined) {
-      const { holdings } = cell.account;
-      const at = holdings.indexOf(cell);
-      if (at >= 0) holdings.splice(at, 1);
+      const { account } = cell;
+      account.holdings = account.holdings.filter((held) => held !== cell);
     }
   }
 

@@ -46,7 +46,7 @@ export class AccountCell implements Cell<AccountTerms> {
   /** The terms that it began with. */
   readonly initial: AccountTerms;
   /** One for each asset that was ever posted to it: few. */
-  readonly holdings: HoldingCell[] = [];
+  holdings: HoldingCell[] = [];
   value: AccountTerms;
   confirmed: AccountTerms | undefined;
   mark = 0;

@@ -6,13 +6,21 @@ import type { Asked } from "./prepare.ts";
 /** What a command came to. */
 export type Outcome = Decided | readonly DecidedItem[] | undefined;
 
+/** How the caller is told; a method, so that commands of whatever result wait in one queue. */
+interface Caller<T> {
+  resolve(result: T): void;
+}
+
 /** A command on its way. */
-export class Command {
+export class Command<T = unknown> {
+  /** What its caller waits for. */
+  readonly promise: Promise<T>;
   readonly asked: Asked;
   readonly timeoutMs: number;
   readonly deadline: number;
-  readonly #resolve: (outcome: Outcome) => void;
-  readonly #reject: (error: unknown) => void;
+  readonly #resultOf: (outcome: Outcome) => T;
+  #resolve: Caller<T>["resolve"] = unheard;
+  #reject: (error: unknown) => void = unheard;
   #lookups: Map<string, FoundEntry | undefined> | undefined;
   /** What it came to, or why it was refused; told when its group is acknowledged. */
   outcome: Outcome;
@@ -20,17 +28,16 @@ export class Command {
   /** Whether its caller was told something. */
   isSettled = false;
 
-  constructor(
-    asked: Asked,
-    timeoutMs: number,
-    resolve: (outcome: Outcome) => void,
-    reject: (error: unknown) => void,
-  ) {
+  /** @param resultOf what the caller is told of an outcome */
+  constructor(asked: Asked, timeoutMs: number, resultOf: (outcome: Outcome) => T) {
     this.asked = asked;
     this.timeoutMs = timeoutMs;
     this.deadline = performance.now() + timeoutMs;
-    this.#resolve = resolve;
-    this.#reject = reject;
+    this.#resultOf = resultOf;
+    this.promise = new Promise<T>((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
   }
 
   /** What was read of the journal for it. */
@@ -60,8 +67,15 @@ export class Command {
   /** Tells its outcome. */
   settle(): void {
     this.isSettled = true;
-    if (this.refusal === undefined) this.#resolve(this.outcome);
-    else this.#reject(this.refusal.error);
+    if (this.refusal !== undefined) {
+      this.#reject(this.refusal.error);
+      return;
+    }
+    try {
+      this.#resolve(this.#resultOf(this.outcome));
+    } catch (error) {
+      this.#reject(error);
+    }
   }
 
   reject(error: unknown): void {
@@ -75,6 +89,8 @@ export class Command {
     this.reject(new CommandTimeoutError(ledger, this.timeoutMs, { cause }));
   }
 }
+
+function unheard(): void {}
 
 function isNew(decided: DecidedItem): boolean {
   return "entry" in decided && !decided.dryRun && !decided.replayed;

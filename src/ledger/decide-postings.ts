@@ -1,3 +1,4 @@
+import type { Books } from "./books.ts";
 import type { Expectation } from "./commands.ts";
 import { PreconditionFailedError, TransactionTooLargeError } from "./errors.ts";
 import { packEntries } from "./journal-codec.ts";
@@ -60,13 +61,9 @@ export function decidePostings(
   };
   // a single posting looks at its accounts before its funds anyway
   if (postings.length > 1) assertAccounts(state.books, postings);
-  const decided: PostingEntry[] = [];
+  const decided = decideEach(state.books, postings, frame);
   let lots = draft.captures === undefined ? 0 : 1;
-  for (const posting of postings) {
-    const entry = decidePosting(state.books, posting, frame);
-    lots += (entry.drained?.length ?? 0) + (entry.made?.length ?? 0);
-    decided.push(entry);
-  }
+  for (const { drained, made } of decided) lots += (drained?.length ?? 0) + (made?.length ?? 0);
   if (how.reverting === "strict") assertNoneBelowZero(state.books, postings, frame);
   if (lots + 2 * decided.length > MAX_TOUCHED) checkTouched(lots, decided);
   // field by field: spreading an object costs more than the decision
@@ -85,6 +82,17 @@ export function decidePostings(
   };
   checkSize(entry, bytesAtMost(entry, metadataBytes), context);
   return entry;
+}
+
+function decideEach(
+  books: Books,
+  postings: readonly AskedPosting[],
+  frame: PostingFrame,
+): PostingEntry[] {
+  const [first] = postings;
+  // most transactions have one
+  if (first !== undefined && postings.length === 1) return [decidePosting(books, first, frame)];
+  return postings.map((posting) => decidePosting(books, posting, frame));
 }
 
 /** @throws {TransactionTooLargeError} */

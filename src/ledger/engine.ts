@@ -130,20 +130,24 @@ export class LedgerEngine {
     return this.settings.now();
   }
 
-  submit(
+  /** @returns what `resultOf` makes of its outcome */
+  submit<T>(
     asked: Asked,
     { timeoutMs, signal }: Pick<CommandOptions, "timeoutMs" | "signal">,
-  ): Promise<Outcome> {
+    resultOf: (outcome: Outcome) => T,
+  ): Promise<T> {
     signal?.throwIfAborted();
-    if (timeoutMs === undefined)
-      return abortable(this.#commits.submit(asked, this.settings.commandTimeoutMs), signal);
+    if (timeoutMs === undefined) {
+      const { commandTimeoutMs } = this.settings;
+      return abortable(this.#commits.submit(asked, commandTimeoutMs, resultOf), signal);
+    }
     const ms = Math.min(count("timeoutMs", timeoutMs, 1), MAX_TIMER_MS);
-    return abortable(this.#inTime(this.#commits.submit(asked, ms), ms), signal);
+    return abortable(this.#inTime(this.#commits.submit(asked, ms, resultOf), ms), signal);
   }
 
   /** Makes the state as new as the journal is now. */
   async refresh(signal?: AbortSignal): Promise<void> {
-    await this.submit(REFRESH, { signal });
+    await this.submit(REFRESH, { signal }, () => undefined);
   }
 
   /** Waits only where this process knows of commits that it has not applied. */

@@ -12,6 +12,7 @@ import { isPassing } from "../nats/passing.ts";
 import { uniqueIds } from "../internal/unique-ids.ts";
 import { Wakeup } from "../internal/wakeup.ts";
 import { Command, type Outcome } from "./command.ts";
+import { CommandQueue } from "./command-queue.ts";
 import { Decider } from "./decider.ts";
 import { CommandOutcomeUnknownError } from "./errors.ts";
 import { isUntrustworthy } from "./untrustworthy.ts";
@@ -30,8 +31,6 @@ const BEHIND: Backoff = { firstMs: 20, maxMs: 1_000 };
 const LOOKED_AHEAD = 256;
 /** How often commands that wait are looked at whether their time is over. */
 const SWEEP_MS = 100;
-/** Decided commands that the queue may hold on to. */
-const TRIMMED_AT = 1_024;
 /** Room in a message for headers, the history index and the list around the events. */
 const COMMIT_OVERHEAD_BYTES = 8_192;
 
@@ -49,9 +48,7 @@ export class GroupCommit {
   readonly #maxEntryBytes: number;
   #state: LedgerState;
   #decider: Decider;
-  #queue: Command[] = [];
-  /** First command of the queue that is not decided. */
-  #at = 0;
+  #queue = new CommandQueue();
   #open = new Group();
   #flight: Flight | undefined;
   /** A group that is acknowledged and not told yet. */
@@ -84,7 +81,7 @@ export class GroupCommit {
   /** Commands that wait or are on their way. */
   get size(): number {
     const inFlight = this.#flight?.group.commands.length ?? 0;
-    return this.#queue.length - this.#at + this.#open.commands.length + inFlight;
+    return this.#queue.size + this.#open.commands.length + inFlight;
   }
 
   /** Whether the state is known not to be what the journal says. */
@@ -107,17 +104,17 @@ export class GroupCommit {
     return this.#rivals.conflicts;
   }
 
-  submit(asked: Asked, timeoutMs: number): Promise<Outcome> {
+  submit<T>(asked: Asked, timeoutMs: number, resultOf: (outcome: Outcome) => T): Promise<T> {
     if (this.#closed) throw new ClosedError("the ledger");
     if (this.#failure !== undefined) throw this.#failure;
     const { maxQueuedCommands } = this.#parts.settings;
-    if (this.#queue.length - this.#at >= maxQueuedCommands)
+    if (this.#queue.size >= maxQueuedCommands)
       throw new OverloadedError("maxQueuedCommands", maxQueuedCommands);
-    return new Promise((resolve, reject) => {
-      this.#queue.push(new Command(asked, timeoutMs, resolve, reject));
-      if (this.#running === undefined) this.#start();
-      else this.#wakeup.rouse();
-    });
+    const command = new Command(asked, timeoutMs, resultOf);
+    this.#queue.add(command);
+    if (this.#running === undefined) this.#start();
+    else this.#wakeup.rouse();
+    return command.promise;
   }
 
   /** The stream is another one than it was: what is known of the journal is loaded anew. */
@@ -132,13 +129,14 @@ export class GroupCommit {
   }
 
   #start(): void {
-    const sweeper = setInterval(() => this.#expire(undefined), SWEEP_MS);
+    const { ledger } = this.#parts.journal;
+    const sweeper = setInterval(() => this.#queue.expire(ledger, undefined), SWEEP_MS);
     this.#running = this.#run()
       .catch((error: unknown) => this.#fail(error))
       .finally(() => {
         clearInterval(sweeper);
         this.#running = undefined;
-        if (this.#at < this.#queue.length) this.#start();
+        if (this.#queue.size > 0) this.#start();
       });
   }
 
@@ -170,9 +168,9 @@ export class GroupCommit {
     const { clock } = this.#parts;
     // one look at the clock for all: they are decided within milliseconds
     const time = attempt(clock);
-    while (this.#at < this.#queue.length && this.#hasRoom()) {
-      const command = this.#queue[this.#at];
-      if (command === undefined) break;
+    for (;;) {
+      const command = this.#queue.next;
+      if (command === undefined || !this.#hasRoom()) break;
       if (!command.isSettled) {
         const needed = this.#decide(command, time);
         if (needed !== undefined) {
@@ -182,19 +180,14 @@ export class GroupCommit {
           await this.#looking;
           continue;
         }
-        this.#open.add(command);
       }
-      this.#at++;
+      this.#queue.shift();
     }
-    this.#open.pack(this.#state.openEntries);
-    if (this.#at < Math.min(this.#queue.length, TRIMMED_AT)) return;
-    this.#queue = this.#queue.slice(this.#at);
-    this.#at = 0;
   }
 
   async #lookAhead(first: string): Promise<void> {
     const { journal, settings } = this.#parts;
-    const next = this.#queue.slice(this.#at, this.#at + LOOKED_AHEAD);
+    const next = this.#queue.waiting(LOOKED_AHEAD);
     // half of the time, so that those that wait behind it have the other half
     const timeoutMs = Math.max(1, settings.commandTimeoutMs >> 1);
     await lookAhead(next, first, this.#state, journal, timeoutMs);
@@ -208,13 +201,16 @@ export class GroupCommit {
     return commands.length < this.#parts.settings.maxGroupCommands && bytes < this.#maxEntryBytes;
   }
 
-  /** @returns what must be read of the journal first */
+  /**
+   * Decides a command into the open group.
+   *
+   * @returns what must be read of the journal first
+   */
   #decide(command: Command, time: Attempt<number>): LookupNeeded | undefined {
     const { asked, lookups } = command;
-    // what it needs could not be read
-    if (command.refusal !== undefined) return undefined;
     try {
-      if (asked.kind !== "refresh") {
+      // without what it needs, as that could not be read, it is refused
+      if (asked.kind !== "refresh" && command.refusal === undefined) {
         if ("error" in time) throw time.error;
         const decidedAt = Math.max(time.value, this.#state.decidedAt);
         command.outcome =
@@ -227,6 +223,7 @@ export class GroupCommit {
       if (error instanceof LookupNeeded) return error;
       command.refusal = { error };
     }
+    this.#open.add(command);
     return undefined;
   }
 
@@ -234,6 +231,7 @@ export class GroupCommit {
   #launch(behind: JournalPoint): void {
     const { journal } = this.#parts;
     const group = this.#open;
+    group.pack(this.#state.openEntries);
     this.#open = new Group();
     group.pending = this.#state.close();
     const flight: Flight = { group, sentAt: performance.now(), landed: undefined };
@@ -306,8 +304,7 @@ export class GroupCommit {
     this.#decider.forgetAll();
     const again = [...first, ...this.#open.commands];
     for (const command of again) command.forget();
-    this.#queue = [...again, ...this.#queue.slice(this.#at)];
-    this.#at = 0;
+    this.#queue.putBack(again);
     this.#open = new Group();
   }
 
@@ -325,8 +322,8 @@ export class GroupCommit {
       } catch (error) {
         if (error instanceof StreamRolledBackError) this.#mustReload = true;
         else if (!isPassing(error) && !(error instanceof AppendOutcomeUnknownError)) throw error;
-        this.#expire(error);
-        if (this.#queue.every(({ isSettled }) => isSettled)) return;
+        this.#queue.expire(this.#parts.journal.ledger, error);
+        if (this.#queue.isSettled) return;
         await sleep(backoffMs(BEHIND, attempt));
       }
     }
@@ -372,27 +369,16 @@ export class GroupCommit {
     if (this.#state.point.version === version) await sleep(backoffMs(BEHIND, 1));
   }
 
-  /** Rejects what has waited too long. */
-  #expire(cause: unknown): void {
-    const now = performance.now();
-    const { ledger } = this.#parts.journal;
-    for (let at = this.#at; at < this.#queue.length; at++) {
-      const command = this.#queue[at];
-      if (command !== undefined && command.deadline <= now) command.expire(ledger, cause);
-    }
-  }
-
   /** What cannot be mended by trying again: the journal is not to be trusted, or something unforeseen happened. */
   #fail(error: unknown): void {
     const { ledger } = this.#parts.journal;
     const sent = [this.#landing, this.#flight?.group].flatMap((group) => group?.commands ?? []);
     this.#landing = undefined;
     for (const command of sent) command.reject(new CommandOutcomeUnknownError(ledger, error));
-    const waiting = [...this.#open.commands, ...this.#queue.slice(this.#at)];
+    const waiting = [...this.#open.commands, ...this.#queue.waiting()];
     this.#flight = undefined;
     this.#open = new Group();
-    this.#queue = [];
-    this.#at = 0;
+    this.#queue = new CommandQueue();
     for (const command of waiting) command.reject(error);
     if (isUntrustworthy(error)) this.#failure = error;
     else this.#mustReload = true;

@@ -1,8 +1,8 @@
 import { UnsupportedFormatError } from "../errors.ts";
 import type { BigInteger } from "../internal/big-integer.ts";
+import { MsgpackWriter } from "../internal/msgpack-writer.ts";
 import { pack } from "../store/packing.ts";
 import type { DecodedEvent } from "../store/payload.ts";
-import { serialisable } from "../store/serialisable.ts";
 import { DRAIN_POLICIES } from "./account.ts";
 import { InconsistentStateError } from "./errors.ts";
 import type {
@@ -13,31 +13,37 @@ import type {
   EntryReference,
   JournalEntry,
   MadeLot,
+  PostedEntry,
   PostingEntry,
 } from "./journal-entry.ts";
 import { packAmount } from "./packed-amount.ts";
+import { FORMAT, packDetails, POSTED_TYPE, writePosted } from "./posted-writer.ts";
 
 /**
  * Entries as events: `[type, data]`, data a list whose places are never used anew: `[format, decidedAt, key, content,
  * …]`, what is missing at its end is null. Amounts are integers. See docs/wire-format.md.
  */
 
-/** The format that this release writes, and the only one that it reads. */
-const FORMAT = 1;
-
 const Type = {
   opened: "JournalOpened",
-  posted: "TransactionPosted",
+  posted: POSTED_TYPE,
   holdPlaced: "HoldPlaced",
   holdReleased: "HoldReleased",
   accountChanged: "AccountChanged",
   metadataChanged: "MetadataChanged",
 } as const;
 
+const writer = new MsgpackWriter();
+
 /** Events of several entries, packed behind each other: what stands in a commit's list of events. */
 export function packEntries(entries: readonly JournalEntry[]): Uint8Array {
-  const packed = pack(entries.map(eventOf));
-  return packed.subarray(listHeaderBytes(packed[0]));
+  writer.begin();
+  for (const entry of entries) {
+    // nearly all are transactions: only of them nothing is built first
+    if (entry.kind === "posted") writePosted(writer, entry);
+    else writer.packed(pack(eventOf(entry)));
+  }
+  return writer.taken();
 }
 
 /** The body of a commit whose events were packed in pieces. */
@@ -50,23 +56,10 @@ export function joinPieces(pieces: readonly Uint8Array[], count: number): Uint8A
   return Buffer.concat([header, ...pieces]);
 }
 
-function listHeaderBytes(tag: number | undefined): number {
-  if (tag === 0xdd) return 5;
-  return tag === 0xdc ? 3 : 1;
-}
-
-function eventOf(entry: JournalEntry): [type: string, data: unknown[]] {
+function eventOf(entry: Exclude<JournalEntry, PostedEntry>): [type: string, data: unknown[]] {
   const { decidedAt, key, content } = entry;
   const data: unknown[] = [FORMAT, decidedAt, key, content];
   switch (entry.kind) {
-    case "posted": {
-      const { at, postings, reference, metadata, reverts, captures } = entry;
-      const list: unknown[] = [];
-      for (const posting of postings) list.push(packPosting(posting));
-      data.push(list, at === decidedAt ? null : at, reference, packDetails(metadata));
-      data.push(packReference(reverts), packCaptured(captures));
-      return [Type.posted, trimmed(data)];
-    }
     case "hold-placed": {
       const { account, asset, amount, to, expiresAt, at, reference, metadata } = entry;
       data.push(account, asset, packAmount(amount), to, expiresAt);
@@ -96,48 +89,12 @@ function eventOf(entry: JournalEntry): [type: string, data: unknown[]] {
   }
 }
 
-function packPosting(posting: PostingEntry): unknown[] {
-  const { source, destination, asset, amount, asked, drained, borrowed, made, repaid } = posting;
-  const packed: unknown[] = [source, destination, asset, packAmount(amount)];
-  const isPlain = drained === undefined && made === undefined && borrowed === 0n;
-  if (isPlain && asked === amount) return packed;
-  packed.push(packDrained(drained), packAmount(borrowed), packMade(made), packAmount(repaid));
-  if (asked !== amount) packed.push(packAmount(asked));
-  return packed;
-}
-
-function packDrained(drained: readonly DrainedPart[] | undefined): unknown[] | null {
-  if (drained === undefined) return null;
-  const flat: unknown[] = [];
-  for (const { version, lotIndex, amount, expiresAt } of drained)
-    flat.push(version, lotIndex, packAmount(amount), expiresAt);
-  return flat;
-}
-
-function packMade(made: readonly MadeLot[] | undefined): unknown[] | null {
-  if (made === undefined) return null;
-  const flat: unknown[] = [];
-  for (const { lotIndex, amount, expiresAt } of made)
-    flat.push(lotIndex, packAmount(amount), expiresAt);
-  return flat;
-}
-
 function packLimit(limit: bigint | undefined): number | BigInteger | null {
   return limit === undefined ? null : packAmount(limit);
 }
 
-/** Callers' data: big integers among them have a form of their own, or come back as numbers, or not at all. */
-function packDetails(of: Details | undefined): unknown {
-  return of === undefined ? undefined : serialisable(of, "metadata", undefined);
-}
-
-function packReference(of: EntryReference | undefined): number[] | undefined {
-  return of === undefined ? undefined : [of.position, of.index, of.version];
-}
-
-function packCaptured(of: Captured | undefined): unknown[] | undefined {
-  if (of === undefined) return undefined;
-  return [of.position, of.index, of.version, packAmount(of.amount), of.ended];
+function packReference(of: EntryReference): number[] {
+  return [of.position, of.index, of.version];
 }
 
 function trimmed(data: unknown[]): unknown[] {

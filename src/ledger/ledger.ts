@@ -122,25 +122,29 @@ export class Ledger {
    * is not; {@link JournalBrokenError}, {@link InconsistentStateError}, {@link CorruptCommitError},
    * {@link UnsupportedFormatError}: it is not, and this handle decides nothing more
    */
-  async post(input: TransactionInput, options: FundsOptions = {}): Promise<TransactionResult> {
-    this.#assertUsable();
-    const outcome = await this.#engine.submit(preparePost(input, options), options);
-    return transactionResult(outcome);
+  post(input: TransactionInput, options: FundsOptions = {}): Promise<TransactionResult> {
+    // one promise from here to the outcome: an async function adds two
+    try {
+      this.#assertUsable();
+      return this.#engine.submit(preparePost(input, options), options, transactionResult);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** Lets new credits in: a posting from `world`, or from an issuer. @throws as {@link post} */
   grant(input: GrantInput, options?: FundsOptions): Promise<TransactionResult> {
-    return this.#post(() => prepareGrant(input), options);
+    return this.#post(prepareGrant, input, options);
   }
 
   /** Takes credits out. @throws as {@link post} */
   spend(input: SpendInput, options?: FundsOptions): Promise<TransactionResult> {
-    return this.#post(() => prepareSpend(input), options);
+    return this.#post(prepareSpend, input, options);
   }
 
   /** Hands credits on; what arrives never expires later than what it is made of. @throws as {@link post} */
   transfer(input: TransferInput, options?: FundsOptions): Promise<TransactionResult> {
-    return this.#post(() => prepareTransfer(input), options);
+    return this.#post(prepareTransfer, input, options);
   }
 
   /**
@@ -173,12 +177,12 @@ export class Ledger {
     });
     signal?.throwIfAborted();
     if (atomic !== true) {
-      const all = posts.map(async (post) => this.#engine.submit(post, options));
+      const all = posts.map(async (post) => this.#engine.submit(post, options, transactionResult));
       const settled = await Promise.allSettled(all);
       return settled.map((one) =>
         one.status === "rejected"
           ? failedOutcome(one.reason, signal)
-          : { status: "posted", result: transactionResult(one.value) },
+          : { status: "posted", result: one.value },
       );
     }
     const max = Math.min(MAX_BATCH, this.#engine.settings.maxGroupCommands);
@@ -188,7 +192,7 @@ export class Ledger {
       options: { key: undefined, expect: undefined, dryRun: dryRun === true },
       posts,
     };
-    return postOutcomes(await this.#engine.submit(batch, options));
+    return this.#engine.submit(batch, options, postOutcomes);
   }
 
   /**
@@ -201,13 +205,13 @@ export class Ledger {
   async revert(transactionId: string, options: RevertOptions = {}): Promise<TransactionResult> {
     this.#assertUsable();
     const asked = prepareRevert(transactionId, options);
-    return transactionResult(await this.#engine.submit(asked, options));
+    return this.#engine.submit(asked, options, transactionResult);
   }
 
   /** Reserves funds until they are captured or released, or the hold's instant is reached. The result's id is the hold's. */
   async hold(input: HoldInput, options: CommandOptions = {}): Promise<CommandResult> {
     this.#assertUsable();
-    return commandResult(await this.#engine.submit(prepareHold(input, options), options));
+    return this.#engine.submit(prepareHold(input, options), options, commandResult);
   }
 
   /**
@@ -223,13 +227,13 @@ export class Ledger {
   ): Promise<TransactionResult> {
     this.#assertUsable();
     const asked = prepareCapture(holdId, amount, options);
-    return transactionResult(await this.#engine.submit(asked, options));
+    return this.#engine.submit(asked, options, transactionResult);
   }
 
   /** Ends a hold. @throws {HoldNotFoundError}, {HoldEndedError}; else as {@link post} */
   async release(holdId: string, options: CommandOptions = {}): Promise<CommandResult> {
     this.#assertUsable();
-    return commandResult(await this.#engine.submit(prepareRelease(holdId, options), options));
+    return this.#engine.submit(prepareRelease(holdId, options), options, commandResult);
   }
 
   /** Opens an account, or changes how it behaves; an account that nobody opened behaves as the ledger's settings say. */
@@ -240,7 +244,7 @@ export class Ledger {
   ): Promise<CommandResult> {
     this.#assertUsable();
     const asked = prepareAccountChange(account, change, options);
-    return commandResult(await this.#engine.submit(asked, options));
+    return this.#engine.submit(asked, options, commandResult);
   }
 
   /** Adds to the metadata of an account, or of a transaction or hold by its id; earlier ones stay in the journal. */
@@ -251,7 +255,7 @@ export class Ledger {
   ): Promise<CommandResult> {
     this.#assertUsable();
     const asked = prepareMetadataChange(of, metadata, [], options);
-    return commandResult(await this.#engine.submit(asked, options));
+    return this.#engine.submit(asked, options, commandResult);
   }
 
   /** Removes metadata by their keys. */
@@ -262,7 +266,7 @@ export class Ledger {
   ): Promise<CommandResult> {
     this.#assertUsable();
     const asked = prepareMetadataChange(of, {}, keys, options);
-    return commandResult(await this.#engine.submit(asked, options));
+    return this.#engine.submit(asked, options, commandResult);
   }
 
   /**
@@ -380,7 +384,15 @@ export class Ledger {
     return this.#history;
   }
 
-  async #post(input: () => TransactionInput, options?: FundsOptions): Promise<TransactionResult> {
-    return this.post(input(), options);
+  #post<Input>(
+    prepare: (input: Input) => TransactionInput,
+    input: Input,
+    options?: FundsOptions,
+  ): Promise<TransactionResult> {
+    try {
+      return this.post(prepare(input), options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 }

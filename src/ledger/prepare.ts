@@ -147,8 +147,7 @@ export function preparePost(input: TransactionInput, options: FundsOptions = {})
     throw new InvalidArgumentError("postings", "a list of at least one posting", postings);
   if (postings.length > MAX_POSTINGS)
     throw new TransactionTooLargeError(postings.length, MAX_POSTINGS, "postings");
-  const asked: AskedPosting[] = [];
-  for (let at = 0; at < postings.length; at++) asked.push(preparePosting(postings[at], at));
+  const asked = preparePostings(postings);
   const asks = prepareOptions(options);
   const { onShortfall } = options;
   if (onShortfall !== undefined && onShortfall !== "reject" && onShortfall !== "partial")
@@ -164,6 +163,12 @@ export function preparePost(input: TransactionInput, options: FundsOptions = {})
     postings: asked,
     partial: onShortfall === "partial",
   };
+}
+
+function preparePostings(postings: readonly PostingInput[]): AskedPosting[] {
+  // most have one: a list that grows would have room for 17
+  if (postings.length === 1) return [preparePosting(postings[0], 0)];
+  return Array.from(postings, preparePosting);
 }
 
 function preparePosting(posting: PostingInput | undefined, at: number): AskedPosting {

@@ -2,7 +2,7 @@ import { AppendOutcomeUnknownError, StreamRolledBackError } from "../errors.ts";
 import type { Outcome } from "./command.ts";
 import type { Decided, DecidedItem } from "./decider.ts";
 import { CommandOutcomeUnknownError, CommandTimeoutError } from "./errors.ts";
-import type { JournalEntry, PostedEntry } from "./journal-entry.ts";
+import type { JournalEntry, PostedEntry, PostingEntry } from "./journal-entry.ts";
 import type { Grant } from "./lot-list.ts";
 import { idOf } from "./state.ts";
 import type {
@@ -18,20 +18,22 @@ export function commandResult(outcome: Outcome): CommandResult {
   const { commit, entry, version, replayed } = single(outcome);
   const position = commit?.position ?? 0;
   const index = commit === undefined ? 0 : version - commit.firstVersion;
-  return {
-    id: commit === undefined ? "" : `${position}.${index}`,
-    position,
-    index,
-    version,
-    decidedAt: new Date(entry.decidedAt),
-    replayed,
-  };
+  const id = commit === undefined ? "" : `${position}.${index}`;
+  return { id, position, index, version, decidedAt: new Date(entry.decidedAt), replayed };
 }
 
 export function transactionResult(outcome: Outcome): TransactionResult {
   const { entry } = single(outcome);
-  const amounts = entry.kind === "posted" ? entry.postings.map(({ amount }) => amount) : [];
-  return { ...commandResult(outcome), amounts };
+  const { id, position, index, version, decidedAt, replayed } = commandResult(outcome);
+  const amounts = entry.kind === "posted" ? amountsOf(entry.postings) : [];
+  // field by field: this is made for every transaction
+  return { id, position, index, version, decidedAt, replayed, amounts };
+}
+
+function amountsOf(postings: readonly PostingEntry[]): bigint[] {
+  const [only] = postings;
+  if (only !== undefined && postings.length === 1) return [only.amount];
+  return postings.map(({ amount }) => amount);
 }
 
 export function postOutcomes(outcome: Outcome): readonly PostOutcome[] {
