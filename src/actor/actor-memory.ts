@@ -153,11 +153,14 @@ export class ActorMemory {
   }
 
   #dismissIdle(): void {
-    const before = performance.now() - this.#settings.idleMs;
+    const { idleMs, maxActors } = this.#settings;
+    const before = performance.now() - idleMs;
     let left = LEAVE_AT_ONCE;
     for (const active of this.all()) {
       if (active.isBusy) continue;
-      if (active.usedAt > before || left-- === 0) return;
+      // a burst may have found all of them busy
+      const isCrowded = this.#actors.size > maxActors;
+      if ((active.usedAt > before && !isCrowded) || left-- === 0) return;
       this.#dismiss(active);
     }
   }
