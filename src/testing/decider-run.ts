@@ -112,7 +112,10 @@ class Run<State, Command, Event extends AnyEvent> {
       version: events.length,
       commandId,
       receivedAt: this.#immutability.protect(new Date(receivedAt)),
-      append: (entry) => void appends.push(checkedAppend(actor, appends, entry)),
+      append: (entry) => {
+        if (Object.isFrozen(appends)) throw new InvalidDecisionError(actor, "decide is over");
+        appends.push(checkedAppend(actor, appends, entry));
+      },
     };
     this.#immutability.protect(state);
     this.#immutability.protect(command);

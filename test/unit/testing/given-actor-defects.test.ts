@@ -71,6 +71,22 @@ describe("a decider that is not pure", () => {
     expect(defectOf(notes({ evolve }), 2)).toMatch(/evolve is not pure: .*; state\.at: first/);
   });
 
+  it("is blamed where it begins: on evolve, not on a decide that hands its state on", () => {
+    const decide: Decide = (_, state) => [noted(state)];
+    const refuse: Decide = (_, state) => {
+      throw new Error(`refused ${String(state)}`);
+    };
+    expect(defectOf(notes({ decide, evolve: () => ++count }))).toMatch(/ evolve is not pure/);
+    expect(defectOf(notes({ decide: refuse, evolve: () => ++count }))).toMatch(/ evolve is not/);
+  });
+
+  it("is found each time that it asks the clock, however fast it is", () => {
+    const asking = notes({ decide: () => [noted(new Date())] });
+    for (let times = 0; times < 100; times++) {
+      expect(() => given(asking, []).when(0).then({})).toThrow(/decide is not pure/);
+    }
+  });
+
   it("is found where a test has replaced the timers", () => {
     vi.useFakeTimers();
     expect(defectOf(notes({ evolve: () => ++count }))).toMatch(/not pure/);

@@ -102,6 +102,25 @@ describe("given, when, then of a decider", () => {
     expect(() => refused.when(withdraw)).toThrow(InsufficientFundsError);
   });
 
+  it("takes commands and states that hold themselves, where they are not stored", () => {
+    interface Ring {
+      readonly name: string;
+      readonly next: unknown;
+    }
+    const ring = (name: string): Ring => {
+      const made: { name: string; next: unknown } = { name, next: undefined };
+      made.next = [made];
+      return made;
+    };
+    const round = notes({
+      decide: (command) => [noted((command as Ring).name)],
+      evolve: (_, { data }) => ring(String(data)),
+    });
+    const scene = given(round, [noted("a")]).when(ring("b"));
+    scene.then({ events: [noted("b")], state: ring("b") });
+    expect(() => scene.then({ state: ring("c") })).toThrow("state.name: expected 'c', found 'b'");
+  });
+
   it("says so when it is awaited", async () => {
     const awaited = Promise.resolve<unknown>(scene);
     await expect(awaited).rejects.toThrow(/no await/);
@@ -156,6 +175,13 @@ describe("appends to others", () => {
     expect(failure).toMatchObject({ actor: { type: "notes", id: "given" } });
   });
 
+  it("are refused when decide is over", () => {
+    const contexts: DecideContext[] = [];
+    const keeping = notes({ decide: (_, __, context) => (contexts.push(context), [noted(1)]) });
+    given(keeping, []).when(0).then({ appends: [] });
+    expect(() => contexts[0]?.append({ actor, events: [deposited] })).toThrow(InvalidDecisionError);
+  });
+
   it.each([
     ["twice to one actor", [actor, actor], [deposited]],
     ["to the actor itself", [{ type: "notes", id: "given" }], [deposited]],
@@ -187,7 +213,8 @@ describe("errors of a decider", () => {
   });
 
   it("say what happened instead", () => {
-    for (const wrong of [TypeError, new TypeError("x"), new Error("insufficient funds")]) {
+    const alike = Object.assign(new Error("insufficient funds"), { balance: 10n });
+    for (const wrong of [TypeError, new TypeError("x"), alike]) {
       expect(() => refused.then(wrong)).toThrow(
         /actor account\/given to fail with .*Error.*, but it failed with/,
       );
@@ -291,7 +318,9 @@ describe("what a decider is handed", () => {
     expect(failure).toBeInstanceOf(UnserialisableValueError);
     expect(failure).toHaveProperty("message", expect.stringContaining("events[1].data.m"));
     expect(() => given(notes(), [], { id: "" })).toThrow(InvalidArgumentError);
-    expect(() => given(notes(), {} as never)).toThrow(InvalidArgumentError);
+    for (const wrong of [{}, "", null, undefined]) {
+      expect(() => given(notes(), wrong as never)).toThrow(InvalidArgumentError);
+    }
   });
 
   it("stays as the test made it, to be changed and used again", () => {
