@@ -14,40 +14,26 @@ import type { EventStore } from "../store/event-store.ts";
 import type { StoreInternals } from "../store/internals.ts";
 import { type DecodedEvent, decodeBody, encodeBody } from "../store/payload.ts";
 import { actorSubject } from "../store/subject.ts";
-import type { AppendResult, CommitOptions } from "../store/writer.ts";
+import type { AppendResult } from "../store/writer.ts";
 import type { ActiveActor, ActorState } from "./active-actor.ts";
 import type { ActorMemory } from "./actor-memory.ts";
-import { type CommandFacts, Deciding, type Decision } from "./decision.ts";
+import {
+  type Call,
+  type CommandOutcome,
+  headersOf,
+  leftMs,
+  tellOutcome,
+  tellTurn,
+  typeOf,
+} from "./call.ts";
+import { Deciding, type Decision } from "./decision.ts";
 import type { DecidedAppend, Evolving } from "./definition.ts";
-import { actorChannels, type SendMessage } from "./diagnostics.ts";
+import { actorChannels } from "./diagnostics.ts";
 import { CommandTimeoutError } from "./errors.ts";
 import { evolve, evolving } from "./fold.ts";
 import type { Loader } from "./loader.ts";
 import type { HostSettings } from "./options.ts";
 import { isOfCommand, sharedId, unrepeatable } from "./recent-commands.ts";
-
-/** A command on its way. */
-export interface Call extends CommandFacts {
-  readonly command: unknown;
-  readonly options: Omit<CommitOptions, "commitId">;
-  /** By `performance.now()`. */
-  readonly arrivedAt: number;
-  /** By `performance.now()`. */
-  readonly deadline: number;
-  readonly timeoutMs: number;
-  /** undefined where nobody listens. */
-  readonly told: SendMessage | undefined;
-}
-
-/** What came of a command. */
-export interface CommandOutcome {
-  readonly state: unknown;
-  readonly version: number;
-  readonly events: readonly Evolving<AnyEvent>[];
-  readonly position: number | undefined;
-  readonly commitId: string | undefined;
-  readonly replayed: boolean;
-}
 
 /** What commands have met so far. */
 export interface CommandCounts {
@@ -98,35 +84,43 @@ export class Commands {
     this.#onAppended = parts.onAppended;
   }
 
+  /** Waits for the actor's turn, and decides. */
   async run(active: ActiveActor, call: Call): Promise<CommandOutcome> {
+    const turn = this.#memory.enter(active, call.deadline, call.timeoutMs, call.options.signal);
+    if (turn !== undefined) await turn;
     this.counts.commands++;
-    const { commandId, deadline, told } = call;
-    if (told !== undefined) told.warm = active.current !== undefined;
-    if (active.current === undefined) await this.#loader.load(active, this.#bounds(call));
-    else if (this.isStale(active)) await this.#loader.catchUp(active, this.#bounds(call));
-    for (let conflicts = 0; ; ) {
-      if (commandId !== undefined) {
-        const ids = [commandId, sharedId(commandId, active.subject)];
-        const first = await this.#recall(active, active.recent.find(ids), commandId, call);
-        if (first !== undefined) return first;
+    try {
+      if (call.told !== undefined) tellTurn(call.told, active, call);
+      if (active.current === undefined) await this.#loader.load(active, this.#bounds(call));
+      else if (this.#isStale(active)) await this.#loader.catchUp(active, this.#bounds(call));
+      for (let conflicts = 0; ; ) {
+        const outcome = await this.#attempt(active, call, conflicts + 1);
+        if (outcome !== undefined) {
+          if (call.told !== undefined) tellOutcome(call.told, outcome);
+          return outcome;
+        }
+        await this.#afterConflict(active, call, ++conflicts);
       }
-      const outcome = await this.#attempt(active, call, conflicts + 1);
-      if (outcome !== undefined) return outcome;
-      this.counts.conflicts++;
-      conflicts++;
-      if (told !== undefined) told.conflicts = conflicts;
-      if (conflicts > this.#settings.maxConflicts || performance.now() >= deadline) {
-        throw new TooManyConflictsError(active.actor, conflicts);
-      }
-      if (conflicts > 1) await sleep(backoffMs(RACE, conflicts - 1));
+    } finally {
+      this.#memory.leave(active, performance.now());
     }
   }
 
   /** Whether the state is known not to be the actor's last. */
-  isStale({ inDoubt, subject, current }: ActiveActor): boolean {
+  #isStale({ inDoubt, subject, current }: ActiveActor): boolean {
     if (inDoubt) return true;
     const known = this.#internals.context.cache.peek(subject);
     return known !== undefined && known.sequence > (current?.position ?? 0);
+  }
+
+  /** Another writer was faster: goes on after a little while, unless that was too often, or took too long. */
+  async #afterConflict(active: ActiveActor, call: Call, conflicts: number): Promise<void> {
+    this.counts.conflicts++;
+    if (call.told !== undefined) call.told.conflicts = conflicts;
+    if (conflicts > this.#settings.maxConflicts || performance.now() >= call.deadline) {
+      throw new TooManyConflictsError(active.actor, conflicts);
+    }
+    if (conflicts > 1) await sleep(backoffMs(RACE, conflicts - 1));
   }
 
   /** Decides once; undefined where that was too late, and the state has been brought up to date. */
@@ -136,23 +130,51 @@ export class Commands {
     attempt: number,
   ): Promise<CommandOutcome | undefined> {
     const { current } = active;
+    const { commandId } = call;
     if (current === undefined) throw new TypeError(`${active.subject} is not loaded`);
-    if (performance.now() >= call.deadline) {
-      throw new CommandTimeoutError(active.actor, call.timeoutMs);
+    if (commandId !== undefined) {
+      const places = active.recent.find(commandId, active.subject);
+      const first = places.length > 0 && (await this.#recall(active, places, commandId, call));
+      if (first) return first;
     }
+    const sentAt = performance.now();
+    if (sentAt >= call.deadline) throw new CommandTimeoutError(active.actor, call.timeoutMs);
     const decision = this.#decide(active, current, call, attempt);
     if ("error" in decision || decision.events.length === 0) {
-      if (!(await this.#isVerified(active, call))) return undefined;
-      if ("error" in decision) {
-        this.counts.rejected++;
-        throw decision.error;
-      }
-      const { state, version } = current;
-      const nothing = { position: undefined, commitId: undefined, replayed: false };
-      return { state, version, events: NO_EVENTS, ...nothing };
+      return await this.#withoutAppend(active, current, decision, call);
     }
-    const prepared = await this.#prepare(active, current, decision.events, call);
-    return await this.#append(active, current, decision, prepared, call);
+    const preparing = this.#prepare(active, current, decision.events, call);
+    const prepared = preparing instanceof Promise ? await preparing : preparing;
+    let stored: AppendResult;
+    try {
+      stored =
+        decision.appends.length === 0
+          ? await this.#appendOwn(active, current, prepared, call)
+          : await this.#appendAll(active, current, decision, call);
+    } catch (error) {
+      return await this.#afterFailure(active, error, call);
+    }
+    if (stored.replayed) return await this.#storedBefore(active, stored.position, call, undefined);
+    const { state, events } = prepared;
+    const { version, position, commitId } = stored;
+    this.#advance(active, { state, version, position, commitId }, sentAt);
+    return { state, version, events, position, commitId, replayed: false };
+  }
+
+  /** A refusal, or a decision without events: it counts if it was taken on current state. */
+  async #withoutAppend(
+    active: ActiveActor,
+    { state, version }: ActorState,
+    decision: Decision | Refused,
+    call: Call,
+  ): Promise<CommandOutcome | undefined> {
+    if (!(await this.#isVerified(active, call))) return undefined;
+    if ("error" in decision) {
+      this.counts.rejected++;
+      throw decision.error;
+    }
+    const nothing = { position: undefined, commitId: undefined, replayed: false };
+    return { state, version, events: NO_EVENTS, ...nothing };
   }
 
   #decide(
@@ -165,7 +187,7 @@ export class Commands {
     const decide = (): Decision | Refused => {
       let events: unknown;
       try {
-        events = kind.decide(call.command, state, context);
+        events = kind.decide(call.command, state, typed<never>(context));
       } catch (error) {
         return { error };
       }
@@ -191,54 +213,51 @@ export class Commands {
   }
 
   /** Packs the events, and evolves the state as reading them again would: an event that cannot be taken is not stored. */
-  async #prepare(
-    { kind, actor }: ActiveActor,
+  #prepare(
+    active: ActiveActor,
     current: ActorState,
     events: readonly AnyEvent[],
+    call: Call,
+  ): Prepared | Promise<Prepared> {
+    const checked = this.#internals.interpreter.validateNew(active.actor.type, events);
+    return checked instanceof Promise
+      ? checked.then((valid) => this.#pack(active, current, valid, call))
+      : this.#pack(active, current, checked, call);
+  }
+
+  #pack(
+    { kind, actor }: ActiveActor,
+    current: ActorState,
+    valid: readonly AnyEvent[],
     { options }: Call,
-  ): Promise<Prepared> {
-    const { interpreter } = this.#internals;
-    const checked = interpreter.validateNew(actor.type, events);
-    const valid = checked instanceof Promise ? await checked : checked;
+  ): Prepared | Promise<Prepared> {
     const body = encodeBody(valid, metadataOf(options));
     const { events: stored, metadata } = decodeBody(body);
     const firstVersion = current.version + 1;
-    const shapes = interpreter.shapes(actor, stored, firstVersion);
-    const shaped: readonly DecodedEvent[] = shapes instanceof Promise ? await shapes : shapes;
-    const taken = evolving({ events: shaped, metadata, firstVersion });
-    return { body, events: taken, state: evolve(kind, actor, current.state, taken, false) };
+    const finish = (shaped: readonly DecodedEvent[]): Prepared => {
+      const events = evolving({ events: shaped, metadata, firstVersion });
+      return { body, events, state: evolve(kind, actor, current.state, events, false) };
+    };
+    const shapes = this.#internals.interpreter.shapes(actor, stored, firstVersion);
+    return shapes instanceof Promise ? shapes.then(finish) : finish(shapes);
   }
 
-  async #append(
+  /** What an append that failed means: another writer was faster (undefined), or nothing can be done about it. */
+  async #afterFailure(
     active: ActiveActor,
-    current: ActorState,
-    decision: Decision,
-    prepared: Prepared,
+    error: unknown,
     call: Call,
   ): Promise<CommandOutcome | undefined> {
-    const sentAt = performance.now();
-    const timeoutMs = Math.max(1, Math.ceil(call.deadline - sentAt));
-    let stored: AppendResult;
-    try {
-      stored =
-        decision.appends.length === 0
-          ? await this.#appendOwn(active, current, prepared, call, timeoutMs)
-          : await this.#appendAll(active, current, decision, call, timeoutMs);
-    } catch (error) {
-      if (!isLost(error, active)) throw this.#failed(active, error);
-      await this.#loader.catchUp(active, this.#bounds(call));
-      if (!(error instanceof CommitIdReusedError)) return undefined;
-      return await this.#first(active, error.position, call, error);
+    if (!isLost(error, active)) {
+      if (error instanceof AppendOutcomeUnknownError) active.inDoubt = true;
+      else if (error instanceof StreamRolledBackError) active.forget();
+      throw error;
     }
-    // another process has stored what came of the same command: what it decided counts
-    if (stored.replayed) {
-      await this.#loader.catchUp(active, this.#bounds(call));
-      return await this.#first(active, stored.position, call, undefined);
+    if (error instanceof CommitIdReusedError) {
+      return await this.#storedBefore(active, error.position, call, error);
     }
-    const { state, events } = prepared;
-    const { version, position, commitId } = stored;
-    this.#advance(active, { state, version, position, commitId }, sentAt);
-    return { state, version, events, position, commitId, replayed: false };
+    await this.#loader.catchUp(active, this.#bounds(call));
+    return undefined;
   }
 
   #appendOwn(
@@ -246,7 +265,6 @@ export class Commands {
     current: ActorState,
     { body, events }: Prepared,
     call: Call,
-    timeoutMs: number,
   ): Promise<AppendResult> {
     const { commandId } = call;
     const append = {
@@ -259,7 +277,7 @@ export class Commands {
       extraHeaders: headersOf(call),
       seal: undefined,
     };
-    return this.#internals.appendEncoded(append, timeoutMs);
+    return this.#internals.appendEncoded(append, leftMs(call));
   }
 
   async #appendAll(
@@ -267,7 +285,6 @@ export class Commands {
     current: ActorState,
     { events, appends }: Decision,
     call: Call,
-    timeoutMs: number,
   ): Promise<AppendResult> {
     const { commandId, options } = call;
     const { signal: _signal, ...others } = options;
@@ -279,7 +296,7 @@ export class Commands {
       expectedVersion,
     }));
     const headers = headersOf(call);
-    const commit = { ...others, headers, commitId: id, timeoutMs };
+    const commit = { ...others, headers, commitId: id, timeoutMs: leftMs(call) };
     const [result, ...results] = await this.#store.appendAll([own, ...rest], commit);
     if (result === undefined) throw new TypeError("an appendAll without a result");
     if (!result.replayed) {
@@ -321,13 +338,6 @@ export class Commands {
     this.#onAppended(active);
   }
 
-  /** What the actor is good for after an append that failed. */
-  #failed(active: ActiveActor, error: unknown): unknown {
-    if (error instanceof AppendOutcomeUnknownError) active.inDoubt = true;
-    else if (error instanceof StreamRolledBackError) active.forget();
-    return error;
-  }
-
   /** What the command came to before, by the commits that may be its own. */
   async #recall(
     active: ActiveActor,
@@ -354,13 +364,14 @@ export class Commands {
     return undefined;
   }
 
-  /** The same of a commit that the store has found under the command's id. */
-  async #first(
+  /** Another process has stored what came of the same command: what it decided counts. */
+  async #storedBefore(
     active: ActiveActor,
     position: number,
     call: Call,
     reused: Error | undefined,
   ): Promise<CommandOutcome> {
+    await this.#loader.catchUp(active, this.#bounds(call));
     const found = await this.#recall(active, [position], call.commandId ?? "", call);
     if (found !== undefined) return found;
     throw reused ?? new TypeError(`no commit of command ${call.commandId} at ${position}`);
@@ -373,12 +384,6 @@ export class Commands {
   }
 }
 
-/** The command's `type`, where it has one. */
-export function typeOf(command: unknown): string | undefined {
-  if (typeof command !== "object" || command === null || !("type" in command)) return undefined;
-  return typeof command.type === "string" ? command.type : undefined;
-}
-
 /** Whether an append failed because another writer was faster, so that deciding again may help. */
 function isLost(error: unknown, { actor }: ActiveActor): boolean {
   if (error instanceof CommitIdReusedError) {
@@ -388,7 +393,7 @@ function isLost(error: unknown, { actor }: ActiveActor): boolean {
   return error.actor.type === actor.type && error.actor.id === actor.id;
 }
 
-/** The caller's headers, and what listeners have added. */
-function headersOf({ options, told }: Call): CommitOptions["headers"] {
-  return told === undefined ? options.headers : { ...told.headers, ...options.headers };
+/** A decider may name the events of the other actors that it appends to; they are checked when they are appended. */
+function typed<T>(value: unknown): T {
+  return value as T;
 }

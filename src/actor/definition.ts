@@ -26,7 +26,10 @@ export type DecidedAppend<Events extends EventMap = EventMap> = {
   };
 }[ActorType<Events>];
 
-/** What `decide` may know beside the command and the state. The same in every run for one command, but the version. */
+/**
+ * What `decide` may know beside the command and the state. The same in every run for one command, but the version. Name
+ * the store's events (`context: DecideContext<Bank>`) to have those checked that are appended to other actors.
+ */
 export interface DecideContext<Events extends EventMap = EventMap> {
   readonly actor: Actor;
   /** The actor's version that is decided on; 0 without events. */
@@ -61,6 +64,7 @@ export interface ActorDefinition<
   State = unknown,
   Command = unknown,
   Event extends AnyEvent = AnyEvent,
+  Events extends EventMap = EventMap,
 > {
   /** `[A-Za-z][A-Za-z0-9_-]*`, such as `account`. */
   readonly type: Type;
@@ -70,7 +74,11 @@ export interface ActorDefinition<
    * The events that come of a command, or none (accepted, nothing happened), or throws why not: the error goes to the
    * caller as it is. It may run several times for one command, when another writer was faster.
    */
-  decide(command: Command, state: State, context: DecideContext): readonly NewEvent<Event>[];
+  decide(
+    command: Command,
+    state: State,
+    context: DecideContext<Events>,
+  ): readonly NewEvent<Event>[];
   /** The state after an event. It must take every event that is stored, for good. */
   evolve(state: State, event: Evolving<Event>): NoInfer<State>;
   /** @default none: the state is always read from the stream */
@@ -88,12 +96,15 @@ export interface ActorKind<
   State = unknown,
   Command = unknown,
   Event extends AnyEvent = AnyEvent,
-> extends ActorDefinition<Type, State, Command, Event> {
+  Events extends EventMap = EventMap,
+> extends ActorDefinition<Type, State, Command, Event, Events> {
   readonly rememberedCommands: number;
 }
 
-/** Any actor type. */
-export type AnyActorKind = ActorKind;
+/** Any actor type, whatever the other actors are that it appends to. */
+export interface AnyActorKind extends Omit<ActorKind, "decide"> {
+  decide(command: unknown, state: unknown, context: never): readonly NewEvent[];
+}
 
 /** State of an actor type. */
 export type StateOf<Kind> = Kind extends { readonly initialState: infer State } ? State : never;
@@ -107,7 +118,9 @@ export type CommandOf<Kind> = Kind extends {
 
 /** Events of an actor type. */
 export type EventOf<Kind> =
-  Kind extends ActorDefinition<string, infer _State, infer _Command, infer Event> ? Event : never;
+  Kind extends ActorDefinition<string, infer _State, infer _Command, infer Event, infer _Events>
+    ? Event
+    : never;
 
 const REMEMBERED_COMMANDS = 64;
 const SNAPSHOT_EVERY = 100;
@@ -139,9 +152,10 @@ export function defineActor<
   // keeps the types of events from becoming any string
   EventType extends string,
   Event extends AnyEvent & { readonly type: EventType },
+  Events extends EventMap = EventMap,
 >(
-  definition: ActorDefinition<Type, State, Command, Event>,
-): ActorKind<Type, State, Command, Event> {
+  definition: ActorDefinition<Type, State, Command, Event, Events>,
+): ActorKind<Type, State, Command, Event, Events> {
   if (typeof definition !== "object" || definition === null) {
     throw new InvalidArgumentError(
       "definition",

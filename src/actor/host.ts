@@ -1,32 +1,23 @@
 import { ClosedError, InvalidArgumentError } from "../errors.ts";
 import { abortable } from "../internal/abort.ts";
+import type { ReadBounds } from "../nats/direct.ts";
 import { validateCommitId } from "../store/commit-id.ts";
 import type { ActorType, AnyEvent, EventMap } from "../store/event.ts";
 import type { EventStore } from "../store/event-store.ts";
 import { internalsOf, type StoreInternals } from "../store/internals.ts";
 import { count } from "../store/options.ts";
 import { type Actor, actorSubject } from "../store/subject.ts";
-import type { CommitOptions } from "../store/writer.ts";
 import type { ActiveActor, ActorState } from "./active-actor.ts";
 import { ActorMemory } from "./actor-memory.ts";
-import { type Call, type CommandOutcome, Commands, typeOf } from "./commands.ts";
+import { Call, type CommandOutcome, typeOf } from "./call.ts";
+import { Commands } from "./commands.ts";
 import type { AnyActorKind, CommandOf, EventOf, Evolving, StateOf } from "./definition.ts";
 import { actorChannels, type SendMessage } from "./diagnostics.ts";
 import { Loader, type Past } from "./loader.ts";
 import { type ActorHostOptions, type HostSettings, resolveHostOptions } from "./options.ts";
 import { isUnrepeatable } from "./recent-commands.ts";
+import type { SendOptions } from "./send-options.ts";
 import { ActorSnapshots } from "./snapshots.ts";
-
-/** What a command says beside itself. */
-export interface SendOptions extends Omit<CommitOptions, "commitId"> {
-  /**
-   * Identifies the command, so that repeating it reports its first result instead of deciding again, as long as the actor
-   * remembers it (`rememberedCommands`). It becomes the commit id: 1 to 128 printable ASCII characters without spaces, the
-   * first not `~` (up to 100 where `decide` appends to other actors too). A command that came to nothing is not remembered.
-   * @default none: repeating it decides again
-   */
-  readonly commandId?: string | undefined;
-}
 
 /** What came of a command. */
 export interface CommandResult<State = unknown, Event extends AnyEvent = AnyEvent> {
@@ -182,32 +173,16 @@ export class ActorHost<Kind extends AnyActorKind = AnyActorKind> {
    * @throws {InvalidDecisionError}, {EvolveFailedError}; as {@link EventStore.append} where appending fails: with
    * {AppendOutcomeUnknownError}, send it again with the same command id
    */
-  async send<Type extends Kind["type"]>(
+  send<Type extends Kind["type"]>(
     actor: Actor<Type>,
     command: CommandOf<KindOf<Kind, Type>>,
     options: SendOptions = {},
   ): Promise<CommandResult<StateOf<KindOf<Kind, Type>>, EventOf<KindOf<Kind, Type>>>> {
-    const { commandId, signal } = options;
-    if (commandId !== undefined) checkCommandId(commandId);
-    const active = this.#obtain(actor);
-    const told = actorChannels.send.hasSubscribers
-      ? this.#message(active.actor, command, commandId)
-      : undefined;
-    const receivedAtMs = this.#settings.now();
-    const call: Call = {
-      ...this.#limits(options),
-      command,
-      commandId,
-      options,
-      receivedAtMs,
-      told,
-    };
-    signal?.throwIfAborted();
-    const work =
-      told === undefined
-        ? this.#inTurn(active, call)
-        : actorChannels.send.promise(() => this.#inTurn(active, call), told);
-    return typed(await abortable(work, signal));
+    try {
+      return typed(this.#send(actor, command, options));
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** The state of an actor: now, behind an event, or at a time. As {@link load}. */
@@ -230,16 +205,16 @@ export class ActorHost<Kind extends AnyActorKind = AnyActorKind> {
     const { signal, fresh = true } = options;
     const until = pastOf(options);
     signal?.throwIfAborted();
-    const limits = this.#limits(options);
+    const timeoutMs = this.#limitMs(options.timeoutMs);
+    const bounds = { timeoutMs, deadline: performance.now() + timeoutMs };
     if (until !== undefined) {
       const { kind, subject } = this.#known(actor);
-      const bounds = { timeoutMs: limits.timeoutMs, deadline: limits.deadline };
       const past = this.#loader.past(kind, actor, subject, until, bounds);
       return typed(versioned(await abortable(past, signal)));
     }
     const active = this.#obtain(actor);
     if (!fresh && active.current !== undefined) return typed(versioned(active.current));
-    return typed(versioned(await abortable(this.#look(active, limits, signal), signal)));
+    return typed(versioned(await abortable(this.#look(active, bounds, signal), signal)));
   }
 
   /** How the host is. */
@@ -274,34 +249,34 @@ export class ActorHost<Kind extends AnyActorKind = AnyActorKind> {
     await this.#snapshots?.close();
   }
 
-  async #inTurn(active: ActiveActor, call: Call): Promise<CommandOutcome> {
-    const { deadline, timeoutMs, options, told } = call;
-    const turn = this.#memory.enter(active, deadline, timeoutMs, options.signal);
-    if (turn !== undefined) await turn;
-    if (told !== undefined) told.waitedMs = performance.now() - call.arrivedAt;
-    try {
-      const outcome = await this.#commands.run(active, call);
-      if (told !== undefined) {
-        const { version, events, position, replayed } = outcome;
-        Object.assign(told, { version, events: events.length, position, replayed });
-      }
-      return outcome;
-    } finally {
-      this.#memory.leave(active, performance.now());
-    }
+  #send(actor: Actor, command: unknown, options: SendOptions): Promise<CommandOutcome> {
+    const { commandId, signal, timeoutMs } = options;
+    if (commandId !== undefined) checkCommandId(commandId);
+    signal?.throwIfAborted();
+    const active = this.#obtain(actor);
+    const told = actorChannels.send.hasSubscribers
+      ? this.#message(active.actor, command, commandId)
+      : undefined;
+    const call = new Call(command, options, this.#settings.now(), this.#limitMs(timeoutMs), told);
+    const work =
+      told === undefined
+        ? this.#commands.run(active, call)
+        : actorChannels.send.promise(() => this.#commands.run(active, call), told);
+    return signal === undefined ? work : abortable(work, signal);
   }
 
   /** The actor's state now, in its turn. */
   async #look(
     active: ActiveActor,
-    { deadline, timeoutMs, arrivedAt }: Pick<Call, "deadline" | "timeoutMs" | "arrivedAt">,
+    bounds: ReadBounds & { readonly deadline: number },
     signal: AbortSignal | undefined,
   ): Promise<ActorState> {
-    const turn = this.#memory.enter(active, deadline, timeoutMs, signal);
+    const arrivedAt = performance.now();
+    const turn = this.#memory.enter(active, bounds.deadline, bounds.timeoutMs, signal);
     if (turn !== undefined) await turn;
     try {
       if (active.current === undefined || active.confirmedAt < arrivedAt) {
-        await this.#loader.catchUp(active, { timeoutMs, deadline });
+        await this.#loader.catchUp(active, bounds);
       }
       if (active.current === undefined) throw new TypeError(`${active.subject} is not loaded`);
       return active.current;
@@ -311,12 +286,12 @@ export class ActorHost<Kind extends AnyActorKind = AnyActorKind> {
   }
 
   #obtain(actor: Actor): ActiveActor {
-    if (this.#closing !== undefined) throw new ClosedError("the actor host");
     const { kind, subject } = this.#known(actor);
     return this.#memory.obtain(kind, actor, subject);
   }
 
   #known(actor: Actor): { readonly kind: AnyActorKind; readonly subject: string } {
+    if (this.#closing !== undefined) throw new ClosedError("the actor host");
     const subject = actorSubject(this.#internals.context.prefix, actor);
     const kind = this.#kinds.get(actor.type);
     if (kind !== undefined) return { kind, subject };
@@ -324,15 +299,8 @@ export class ActorHost<Kind extends AnyActorKind = AnyActorKind> {
     throw new InvalidArgumentError("actor.type", `a type of this host: ${types}`, actor.type);
   }
 
-  #limits({ timeoutMs }: Pick<SendOptions, "timeoutMs">): {
-    readonly arrivedAt: number;
-    readonly deadline: number;
-    readonly timeoutMs: number;
-  } {
-    const arrivedAt = performance.now();
-    const limitMs =
-      timeoutMs === undefined ? this.#settings.commandTimeoutMs : count("timeoutMs", timeoutMs, 1);
-    return { arrivedAt, timeoutMs: limitMs, deadline: arrivedAt + limitMs };
+  #limitMs(given: number | undefined): number {
+    return given === undefined ? this.#settings.commandTimeoutMs : count("timeoutMs", given, 1);
   }
 
   #message(actor: Actor, command: unknown, commandId: string | undefined): SendMessage {

@@ -26,8 +26,8 @@ export type {
 export type {
   ActorHostStatus,
   CommandResult,
-  SendOptions,
   StateOptions,
   VersionedState,
 } from "./host.ts";
+export type { SendOptions } from "./send-options.ts";
 export type { ActorHostOptions } from "./options.ts";

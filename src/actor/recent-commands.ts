@@ -28,15 +28,19 @@ export class RecentCommands {
     this.#next = (this.#next + 2) % this.#capacity;
   }
 
-  /** Positions of commits that may be the command's, the latest first. */
-  find(ids: readonly string[]): number[] {
-    if (this.#places.length === 0) return [];
-    const hashes = ids.map((id) => hashOf(commandOf(id)));
-    const found: number[] = [];
+  /** Positions of commits that may be of the command that was sent to the actor with this subject, the latest first. */
+  find(commandId: string, subject: string): readonly number[] {
+    if (this.#places.length === 0) return NOTHING;
+    const alone = hashOf(commandOf(commandId));
+    const shared = hashOf(sharedId(commandId, subject));
+    let found: number[] | undefined;
     for (let at = 0; at < this.#places.length; at += 2) {
-      if (hashes.includes(this.#places[at] ?? -1)) found.push(this.#places[at + 1] ?? 0);
+      const hash = this.#places[at];
+      if (hash !== alone && hash !== shared) continue;
+      found ??= [];
+      found.push(this.#places[at + 1] ?? 0);
     }
-    return found.sort((a, b) => b - a);
+    return found?.sort((a, b) => b - a) ?? NOTHING;
   }
 
   /** The entries, oldest first. */
@@ -49,6 +53,7 @@ export class RecentCommands {
 const UNREPEATABLE = "~";
 /** Between the id of a command that appends to several actors, and the hash of the actor that decided it. */
 const DECIDED_BY = "@";
+const NOTHING: readonly number[] = [];
 const partOfSeveral = /^(.+@[0-9a-z]{7})\/\d+$/;
 
 /** The commit id of a command without an id of its own. */
@@ -75,7 +80,8 @@ export function isOfCommand(commitId: string, commandId: string, subject: string
 
 /** The commit id without the number of an actor among several. */
 function commandOf(commitId: string): string {
-  return partOfSeveral.exec(commitId)?.[1] ?? commitId;
+  // most are not: nothing is matched for them
+  return commitId.includes(DECIDED_BY) ? (partOfSeveral.exec(commitId)?.[1] ?? commitId) : commitId;
 }
 
 /** FNV-1a, 32 bits. */

@@ -142,15 +142,21 @@ export class Writer<Events extends EventMap> {
     return this.#append(append, this.#limit(calledAt, options.timeoutMs), options.headers);
   }
 
-  async appendEncoded(encoded: EncodedAppend, timeoutMs?: number): Promise<AppendResult> {
+  appendEncoded(encoded: EncodedAppend, timeoutMs?: number): Promise<AppendResult> {
+    const { actor, expectedVersion, body, eventCount, commitId, seal, extraHeaders } = encoded;
     const append: PreparedAppend = {
-      ...encoded,
-      subject: actorSubject(this.#context.prefix, encoded.actor),
+      actor,
+      subject: actorSubject(this.#context.prefix, actor),
+      expectedVersion,
+      body,
+      eventCount,
+      commitId,
       commitIdGiven: encoded.commitIdGiven ?? false,
       signal: undefined,
-      extraHeaders: headerLines(encoded.extraHeaders),
+      extraHeaders: headerLines(extraHeaders),
+      seal,
     };
-    return this.#append(append, this.#limit(performance.now(), timeoutMs), encoded.extraHeaders);
+    return this.#append(append, this.#limit(performance.now(), timeoutMs), extraHeaders);
   }
 
   #append(append: PreparedAppend, limit: TimeLimit, headers: Headers): Promise<AppendResult> {

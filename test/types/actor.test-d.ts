@@ -1,6 +1,5 @@
 import { describe, expectTypeOf, it } from "vitest";
 import {
-  type ActorKind,
   type AnyActorKind,
   type CommandOf,
   type DecideContext,
@@ -56,7 +55,7 @@ describe("an actor type", () => {
       evolve: (state, event: { type: "Placed" }) => state + event.type.length,
     });
     const kinds: readonly AnyActorKind[] = [account, order];
-    expectTypeOf(kinds).items.toEqualTypeOf<ActorKind>();
+    expectTypeOf(kinds).items.toEqualTypeOf<AnyActorKind>();
     expectTypeOf<CommandOf<typeof order>>().toEqualTypeOf<"Place">();
   });
 
