@@ -20,6 +20,8 @@ export const Attribute = {
   errorType: "error.type",
   /** Spans only. */
   subject: "annal.subject",
+  /** Spans only. */
+  eventType: "annal.event.type",
   actorType: "annal.actor.type",
   /** Spans only. */
   actorId: "annal.actor.id",

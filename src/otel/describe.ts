@@ -1,6 +1,6 @@
 import { type Attributes, SpanKind } from "@opentelemetry/api";
 import type { DecideMessage, LoadMessage, SendMessage } from "../actor/diagnostics.ts";
-import type { UnitMessage } from "../projection/diagnostics.ts";
+import type { HandleMessage, UnitMessage } from "../projection/diagnostics.ts";
 import type { AppendTrace } from "../store/diagnostics.ts";
 import { Attribute } from "./attributes.ts";
 
@@ -133,6 +133,24 @@ export function unitSpan(message: UnitMessage): SpanStart {
       [Attribute.fetched]: fetched,
       [Attribute.position]: position,
       [Attribute.lag]: lagCommits,
+    },
+  };
+}
+
+export function handleStart({ stream, reactor, event, attempt }: HandleMessage): SpanStart {
+  return {
+    name: `handle ${reactor}`,
+    kind: SpanKind.CONSUMER,
+    attributes: {
+      ...operationOn(stream, "handle", "process"),
+      [Attribute.consumerGroup]: reactor,
+      [Attribute.messageId]: event.commitId,
+      [Attribute.eventType]: event.type,
+      [Attribute.actorType]: event.actor.type,
+      [Attribute.actorId]: event.actor.id,
+      [Attribute.version]: event.version,
+      [Attribute.position]: event.position,
+      [Attribute.attempt]: attempt,
     },
   };
 }

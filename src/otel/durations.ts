@@ -1,7 +1,7 @@
 import type { Attributes, Counter, Histogram, Meter } from "@opentelemetry/api";
 import type { DecideMessage, LoadMessage, SendMessage } from "../actor/diagnostics.ts";
 import type { AppendTrace, ReadMessage } from "../store/diagnostics.ts";
-import type { UnitMessage } from "../projection/diagnostics.ts";
+import type { HandleMessage, UnitMessage } from "../projection/diagnostics.ts";
 import { Attribute, Metric } from "./attributes.ts";
 import { actorTypeOf, known, nameOfAppend, operationOn, unitMs } from "./describe.ts";
 
@@ -38,7 +38,7 @@ export class Durations {
     this.#process = durationHistogram(
       meter,
       Metric.processDuration,
-      "Units of events that projections have applied and stored",
+      "Units of events that projections have applied and stored, events that reactors have handled",
     );
     this.#send = durationHistogram(
       meter,
@@ -95,6 +95,19 @@ export class Durations {
 
   readonly decide = (message: DecideMessage, _: number, errorType: string | undefined): void => {
     this.#decisions.add(1, ofActor(message, errorType));
+  };
+
+  readonly handle = (
+    { stream, reactor, event }: HandleMessage,
+    seconds: number,
+    errorType: string | undefined,
+  ): void => {
+    this.#process.record(seconds, {
+      ...operationOn(stream, "handle", "process"),
+      [Attribute.consumerGroup]: reactor,
+      [Attribute.actorType]: event.actor.type,
+      ...known(Attribute.errorType, errorType),
+    });
   };
 
   readonly read = ({ stream, subject, durationMs }: ReadMessage): void => {

@@ -3,6 +3,7 @@ import {
   type Attributes,
   type Context,
   context,
+  type Link,
   ROOT_CONTEXT,
   type Span,
   SpanStatusCode,
@@ -11,7 +12,11 @@ import {
 } from "@opentelemetry/api";
 import { actorChannels, type SendMessage } from "../actor/diagnostics.ts";
 import type { Ended, Tracing } from "../internal/tracing.ts";
-import type { UnitMessage } from "../projection/diagnostics.ts";
+import {
+  type HandleMessage,
+  projectionChannels,
+  type UnitMessage,
+} from "../projection/diagnostics.ts";
 import { type AppendTrace, appendTracing } from "../store/diagnostics.ts";
 import { Attribute } from "./attributes.ts";
 import type { Carrier } from "./carrier.ts";
@@ -20,6 +25,7 @@ import {
   appendStart,
   decideEnd,
   decideStart,
+  handleStart,
   loadEnd,
   loadStart,
   sendEnd,
@@ -55,7 +61,10 @@ interface Course<Message extends object> {
   readonly record: (message: Message, seconds: number, errorType: string | undefined) => void;
 }
 
-/** Makes spans of what is said on the tracing channels, each the child of the one in which it runs. */
+/**
+ * Makes spans of what is said on the tracing channels, each the child of the one in which it runs; what comes of an event
+ * is linked to the event's append.
+ */
 export class Operations {
   readonly #tracer: Tracer;
   readonly #carrier: Carrier;
@@ -73,7 +82,7 @@ export class Operations {
 
   /** @returns what ends it */
   follow(): (() => void)[] {
-    const { append, send, load, decide } = this.#durations;
+    const { append, send, load, decide, handle } = this.#durations;
     const plain = <Message extends object>(start: (message: Message) => SpanStart) => {
       return (message: Message): Place => this.#begin(message, start(message), this.#parent());
     };
@@ -106,21 +115,35 @@ export class Operations {
         outcome: decideEnd,
         record: decide,
       }),
+      this.#follow({
+        channel: projectionChannels.handle,
+        begin: (message) => this.#beginHandle(message),
+        outcome: () => ({}),
+        record: handle,
+      }),
     ];
-    return [...stops, () => this.#sends.clear()];
+    return [...stops, () => this.#sends.clear(), () => this.#places.disable()];
   }
 
   /** A unit is told when it is over: its span begins in the past. It is of no trace, but linked to those of its commits. */
   unit(message: UnitMessage): void {
     if (message.events === 0) return;
     const { name, ...options } = unitSpan(message);
-    const links = this.#carrier.spansOf(message.headers).map((spanContext) => ({
-      context: spanContext,
-    }));
+    const links = this.#linksTo(message.headers);
     const endedAt = Date.now();
     const startTime = endedAt - unitMs(message);
     const span = this.#tracer.startSpan(name, { ...options, links, startTime }, ROOT_CONTEXT);
     span.end(endedAt);
+  }
+
+  /** A reactor goes on for as long as the process: its handling of an event is of no trace around it. */
+  #beginHandle(message: HandleMessage): Place {
+    const links = this.#linksTo([message.headers]);
+    return this.#begin(message, { ...handleStart(message), links }, ROOT_CONTEXT);
+  }
+
+  #linksTo(headers: readonly Readonly<Record<string, string>>[]): Link[] {
+    return this.#carrier.spansOf(headers).map((spanContext) => ({ context: spanContext }));
   }
 
   #follow<Message extends object>(course: Course<Message>): () => void {
@@ -164,7 +187,11 @@ export class Operations {
     return trace.getSpan(parent) === undefined ? this.#carrier.extend(parent, headers) : parent;
   }
 
-  #begin(message: object, { name, ...options }: SpanStart, parent: Context): Place {
+  #begin(
+    message: object,
+    { name, ...options }: SpanStart & { readonly links?: Link[] },
+    parent: Context,
+  ): Place {
     const span = this.#tracer.startSpan(name, options, parent);
     this.#begun.set(message, { span, startedAt: performance.now() });
     return { context: trace.setSpan(parent, span), around: context.active() };

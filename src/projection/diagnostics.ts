@@ -1,4 +1,6 @@
+import { Tracing } from "../internal/tracing.ts";
 import { type TypedChannel, typedChannel } from "../internal/typed-channel.ts";
+import type { RecordedEvent } from "../store/event.ts";
 
 /**
  * The channels on which projectors say what they do (`node:diagnostics_channel`). Publishing costs nothing while nobody
@@ -9,15 +11,18 @@ import { type TypedChannel, typedChannel } from "../internal/typed-channel.ts";
  * | `annal:projection:unit` | a unit of events was applied and stored: {@link UnitMessage} |
  * | `annal:projection:phase` | a projector or reactor began, waits, or ended: {@link PhaseMessage} |
  * | `annal:projection:snapshot` | a snapshot of state in memory was written or restored, or not: {@link SnapshotMessage} |
+ * | `annal:projection:handle` | one attempt of a reactor at an event: {@link HandleMessage}; a tracing channel |
  */
 export const projectionChannels: {
   readonly unit: TypedChannel<UnitMessage>;
   readonly phase: TypedChannel<PhaseMessage>;
   readonly snapshot: TypedChannel<SnapshotMessage>;
+  readonly handle: Tracing<HandleMessage>;
 } = {
   unit: typedChannel("annal:projection:unit"),
   phase: typedChannel("annal:projection:phase"),
   snapshot: typedChannel("annal:projection:snapshot"),
+  handle: new Tracing("annal:projection:handle"),
 };
 
 /** A unit of events took effect. */
@@ -44,6 +49,17 @@ export interface UnitMessage {
    * read before anybody listened are not among them.
    */
   readonly headers: readonly Readonly<Record<string, string>>[];
+}
+
+/** A reactor handles an event. */
+export interface HandleMessage {
+  readonly stream: string;
+  readonly reactor: string;
+  readonly event: RecordedEvent;
+  /** 1 for the first attempt. */
+  readonly attempt: number;
+  /** The writer's own headers (trace context) of the event's commit; none where it is tried again as a dead letter. */
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 /** A projector or a reactor changed what it does. */

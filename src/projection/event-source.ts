@@ -120,8 +120,13 @@ function select(
     total: payload.events.length,
     recordedAtMs: message.timestampMs,
     events: wanted,
-    headers: projectionChannels.unit.hasSubscribers ? message.headers : undefined,
+    headers: isHeard() ? message.headers : undefined,
   };
+}
+
+function isHeard(): boolean {
+  const { unit, handle } = projectionChannels;
+  return unit.hasSubscribers || handle.hasSubscribers;
 }
 
 function selectTypes(

@@ -1,8 +1,11 @@
 import { backoffMs, sleep } from "../internal/backoff.ts";
 import { Slots } from "../internal/slots.ts";
+import type { HeaderBlock } from "../nats/header-block.ts";
 import type { RecordedEvent } from "../store/event.ts";
+import { projectionChannels } from "./diagnostics.ts";
 import { ReactorFailedError } from "./errors.ts";
-import type { ReactorSettings } from "./reactor-options.ts";
+import type { HandleContext, ReactorSettings } from "./reactor-options.ts";
+import { ownHeaders } from "./unit-headers.ts";
 
 /** What may end the work on an event. */
 export interface AttemptSignals {
@@ -14,10 +17,12 @@ export interface AttemptSignals {
 
 /** Calls `handle`, one event at a time and each as often as it must be. */
 export class Attempts {
+  readonly #stream: string;
   readonly #settings: ReactorSettings;
   readonly #turn = new Slots(1);
 
-  constructor(settings: ReactorSettings) {
+  constructor(stream: string, settings: ReactorSettings) {
+    this.#stream = stream;
     this.#settings = settings;
   }
 
@@ -25,17 +30,19 @@ export class Attempts {
    * Handles an event, with waits between attempts that grow.
    *
    * @param onRetry told of each failure that is followed by another attempt
+   * @param headers of the event's commit, where somebody listens
    * @throws {ReactorFailedError} when all attempts failed; the reason of one of the signals
    */
   async handle(
     event: RecordedEvent,
     { abort, stopping }: AttemptSignals,
     onRetry: (error: unknown) => void,
+    headers?: HeaderBlock,
   ): Promise<void> {
     const { name, maxAttempts, retry } = this.#settings;
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.once(event, attempt, abort);
+        return await this.once(event, attempt, abort, headers);
       } catch (error) {
         // The handler gave up because it was told to: that says nothing of the event.
         abort.throwIfAborted();
@@ -48,7 +55,12 @@ export class Attempts {
   }
 
   /** One attempt. */
-  async once(event: RecordedEvent, attempt: number, abort: AbortSignal): Promise<void> {
+  async once(
+    event: RecordedEvent,
+    attempt: number,
+    abort: AbortSignal,
+    headers?: HeaderBlock,
+  ): Promise<void> {
     await this.#turn.take(abort);
     // One signal an attempt, so that what a handler leaves on it goes with it.
     const own = new AbortController();
@@ -58,7 +70,7 @@ export class Attempts {
       abort.throwIfAborted();
       abort.addEventListener("abort", onAbort, { once: true });
       timer = this.#startTimer(own);
-      await this.#settings.handle(event, { attempt, signal: own.signal });
+      await this.#handle(event, { attempt, signal: own.signal }, headers);
     } finally {
       clearTimeout(timer);
       abort.removeEventListener("abort", onAbort);
@@ -69,6 +81,23 @@ export class Attempts {
   /** Waits until nothing is being handled, and handles nothing more. */
   async end(): Promise<void> {
     await this.#turn.take();
+  }
+
+  async #handle(
+    event: RecordedEvent,
+    context: HandleContext,
+    headers: HeaderBlock | undefined,
+  ): Promise<void> {
+    const { name, handle } = this.#settings;
+    const { handle: channel } = projectionChannels;
+    if (!channel.hasSubscribers) return await handle(event, context);
+    await channel.promise(async () => await handle(event, context), {
+      stream: this.#stream,
+      reactor: name,
+      event,
+      attempt: context.attempt,
+      headers: headers === undefined ? {} : ownHeaders(headers),
+    });
   }
 
   #startTimer(own: AbortController): NodeJS.Timeout | undefined {

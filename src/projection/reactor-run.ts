@@ -129,7 +129,8 @@ export class ReactorRun {
     const complete = isLast ? position : position - 1;
     const end = { position, taken, commitId, applied, complete };
     try {
-      await attempts.handle(event, this.#signals, (error) => progress.failedOnce(error));
+      const onRetry = (error: unknown): void => progress.failedOnce(error);
+      await attempts.handle(event, this.#signals, onRetry, commit.headers);
     } catch (error) {
       if (!settings.park || !(error instanceof ReactorFailedError)) throw error;
       await this.#checkpoint.saveWith(deadLetters.format(event, error), end);

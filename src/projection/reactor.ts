@@ -40,12 +40,12 @@ export class Reactor {
 
   /** @internal see {@link startReactor} */
   constructor(parts: Omit<ReactorParts, "attempts" | "progress" | "signals">) {
-    const { settings } = parts;
+    const { settings, internals } = parts;
     this.#progress = new ReactorProgress(settings.name);
     this.#parts = {
       ...parts,
       progress: this.#progress,
-      attempts: new Attempts(settings),
+      attempts: new Attempts(internals.context.stream, settings),
       signals: { abort: this.#abort.signal, stopping: this.#stop.signal },
     };
     this.ended = this.#live().then(

@@ -1,3 +1,4 @@
+import type { HeaderBlock } from "../nats/header-block.ts";
 import { projectionChannels } from "./diagnostics.ts";
 import type { PlannedEvent } from "./unit-planner.ts";
 
@@ -22,9 +23,15 @@ export function headersOf(
     if (end.applied > applied || found.length === MAX_COMMITS) break;
     if (headers === undefined || headers === last) continue;
     last = headers;
-    const own = headers.entries(RESERVED).filter(([name]) => !/^(nats|annal)-/i.test(name));
-    // Not by assignment: a header may be called __proto__.
-    if (own.length > 0) found.push(Object.fromEntries(own));
+    const own = ownHeaders(headers);
+    if (Object.keys(own).length > 0) found.push(own);
   }
   return found;
+}
+
+/** The headers that are the writer's own: neither `Nats-*` nor `Annal-*`. */
+export function ownHeaders(headers: HeaderBlock): Readonly<Record<string, string>> {
+  const own = headers.entries(RESERVED).filter(([name]) => !/^(nats|annal)-/i.test(name));
+  // Not by assignment: a header may be called __proto__.
+  return Object.fromEntries(own);
 }

@@ -4,7 +4,14 @@ import { describe, expect, it } from "vitest";
 import type { Commit, EventStore } from "../../../src/index.ts";
 import { appendTracing } from "../../../src/store/diagnostics.ts";
 import { collect, failureOf, notes, openStore } from "../store/bank.ts";
-import { idOf, inRequest, observe, parentOf, SpanStatusCode, traceparentOf } from "../../support/telemetry.ts";
+import {
+  idOf,
+  inRequest,
+  observe,
+  parentOf,
+  SpanStatusCode,
+  traceparentOf,
+} from "../../support/telemetry.ts";
 
 const alice = { type: "account", id: "alice" } as const;
 const bob = { type: "account", id: "bob" } as const;

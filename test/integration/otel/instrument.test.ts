@@ -40,8 +40,8 @@ const all = [
 
 function heard(): string[] {
   const parts = ["start", "end", "asyncStart", "asyncEnd", "error"];
-  const tracing = ["annal:append", "annal:actor:send", "annal:actor:load", "annal:actor:decide"];
-  const names = tracing.flatMap((name) => parts.map((part) => `tracing:${name}:${part}`));
+  const tracing = ["append", "actor:send", "actor:load", "actor:decide", "projection:handle"];
+  const names = tracing.flatMap((name) => parts.map((part) => `tracing:annal:${name}:${part}`));
   return [
     ...all.filter(([, { hasSubscribers }]) => hasSubscribers).map(([name]) => name),
     ...names.filter((name) => channel(name).hasSubscribers),
