@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
-import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
-import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { jetstream, jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
+import { connect, headers, type NatsConnection } from "@nats-io/transport-node";
 import { ActorHost, type ActorHostOptions } from "../../../src/actor/index.ts";
 import { type ConnectOptions, EventStore } from "../../../src/index.ts";
 import { freshStream, natsUrl } from "../../support/server.ts";
@@ -193,6 +193,19 @@ export class ActorStage implements AsyncDisposable {
   async snapshotsWritten(): Promise<number> {
     const { state } = await this.admin.streams.info(`KV_${this.bucket}`);
     return state.last_seq;
+  }
+
+  /** Writes bytes where an actor's snapshot stands. */
+  async put(actor: Account, bytes: Uint8Array): Promise<void> {
+    await jetstream(this.#nc).publish(this.snapshotSubject(actor), bytes);
+  }
+
+  /** Deletes an actor's snapshot, as KV clients do. */
+  async delete(actor: Account): Promise<void> {
+    const deleting = headers();
+    deleting.set("KV-Operation", "DEL");
+    const js = jetstream(this.#nc);
+    await js.publish(this.snapshotSubject(actor), "", { headers: deleting });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
