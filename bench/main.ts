@@ -21,6 +21,7 @@ const BENCHES = [
   "memory",
   "follow",
   "projection",
+  "actor",
   "ledger",
 ] as const;
 

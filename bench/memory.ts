@@ -4,10 +4,9 @@
  * npm run bench -- memory [--messages N] [--quick] [--json FILE]
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { EventStore } from "../src/index.ts";
 import { actorAt, ensureHistory, sampleEvent, shapeOf } from "./support/history.ts";
+import { usedMb } from "./support/memory.ts";
 import { readOptions } from "./support/options.ts";
 import { Report } from "./support/report.ts";
 import { inLanes } from "./support/rounds.ts";
@@ -17,9 +16,6 @@ const CACHED_ACTORS = 100_000;
 /** A slow reader rests after so many events. */
 const EVENTS_BEFORE_REST = 50;
 const REST_MS = 5;
-
-setFlagsFromString("--expose-gc");
-const collectGarbage: unknown = runInNewContext("gc");
 
 const options = readOptions();
 const shape = shapeOf(options.messages);
@@ -111,16 +107,6 @@ async function readFor(store: EventStore, durationMs: number): Promise<Peak> {
   if (used === 0) used = await usedMb();
   const eventsPerSecond = (read * 1_000) / (performance.now() - startedAt);
   return { used, resident, eventsPerSecond };
-}
-
-/** What is live: heap and memory outside of it, after a collection. */
-async function usedMb(): Promise<number> {
-  for (let turn = 0; turn < 2; turn += 1) {
-    await delay(10);
-    if (typeof collectGarbage === "function") collectGarbage();
-  }
-  const { heapUsed, external } = process.memoryUsage();
-  return (heapUsed + external) / 1e6;
 }
 
 function residentMb(): number {

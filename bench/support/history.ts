@@ -1,4 +1,4 @@
-import { type AnyEvent, EventStore } from "../../src/index.ts";
+import { type Actor, type AnyEvent, EventStore } from "../../src/index.ts";
 import type { BenchTarget } from "./target.ts";
 import { inLanes } from "./rounds.ts";
 
@@ -35,7 +35,7 @@ export function sampleEvent(number: number): AnyEvent {
 const NOTE = "a deposit of the ordinary kind, noted";
 
 /** The actor of that number. */
-export function actorAt(number: number): { type: string; id: string } {
+export function actorAt(number: number): Actor<"account"> {
   return { type: "account", id: `a${number}` };
 }
 

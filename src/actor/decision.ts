@@ -38,7 +38,8 @@ export class Deciding implements DecideContext {
     return new Date(this.#receivedAtMs);
   }
 
-  append(entry: DecidedAppend): void {
+  /** Works without its object too: `const { append } = context`. */
+  readonly append = (entry: DecidedAppend): void => {
     if (this.#isOver) throw new InvalidDecisionError(this.actor, "decide is over");
     const { actor } = entry;
     validateActor(actor);
@@ -54,7 +55,7 @@ export class Deciding implements DecideContext {
       throw new InvalidArgumentError("actor", "each actor once", actor.id);
     }
     this.#appends.push(entry);
-  }
+  };
 
   /**
    * What came of the run.

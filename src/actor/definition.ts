@@ -151,10 +151,19 @@ export function defineActor<
   Command,
   // keeps the types of events from becoming any string
   EventType extends string,
-  Event extends AnyEvent & { readonly type: EventType },
+  Returned extends readonly (AnyEvent & { readonly type: EventType })[],
+  // of what decide returns, where evolve does not name them
+  Event extends AnyEvent = Returned[number],
   Events extends EventMap = EventMap,
 >(
-  definition: ActorDefinition<Type, State, Command, Event, Events>,
+  definition: Omit<ActorDefinition<Type, State, Command, Event, Events>, "decide" | "evolve"> & {
+    decide(
+      command: Command,
+      state: State,
+      context: DecideContext<Events>,
+    ): Returned & readonly NewEvent<NoInfer<Event>>[];
+    evolve(state: State, event: Evolving<Event>): NoInfer<State>;
+  },
 ): ActorKind<Type, State, Command, Event, Events> {
   if (typeof definition !== "object" || definition === null) {
     throw new InvalidArgumentError(

@@ -43,6 +43,8 @@ export function evolve(
   for (const event of events) {
     try {
       state = kind.evolve(state, event);
+      if (state instanceof Promise)
+        throw new TypeError("evolve returned a promise: it must not be async");
     } catch (error) {
       throw new EvolveFailedError(actor, event, stored, error);
     }

@@ -62,6 +62,7 @@ describe("the benches", () => {
     "memory",
     "follow",
     "projection",
+    "actor",
     "ledger",
   ])("report finite figures of %s", (bench) => {
     const report = reportOf(written, bench);

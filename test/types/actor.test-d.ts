@@ -123,14 +123,25 @@ describe("evolve", () => {
     defineActor({
       type: "account",
       initialState: { balance: 0n },
+      // @ts-expect-error another event than those that evolve takes
       decide: () => [{ type: "Lost", data: { amount: 1n } }],
-      // @ts-expect-error decide returns another event
       evolve: (state, _event: Deposited | Withdrawn) => state,
     });
   });
 });
 
 describe("decide", () => {
+  it("may return events of different shapes without looking at the state", () => {
+    const door = defineActor({
+      type: "door",
+      initialState: 0,
+      decide: (command: { amount: bigint } | "close") =>
+        command === "close" ? [{ type: "Closed" }] : [{ type: "Deposited", data: command }],
+      evolve: (state, event: Deposited | { type: "Closed" }) => state + event.type.length,
+    });
+    expectTypeOf<EventOf<typeof door>>().toEqualTypeOf<Deposited | { type: "Closed" }>();
+  });
+
   it("knows the actor, its version, the command's id and time, and appends to others", () => {
     const context: DecideContext<{ account: Deposited; order: { type: "Placed" } }> = {
       actor: { type: "account", id: "a" },
