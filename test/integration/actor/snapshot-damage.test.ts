@@ -10,7 +10,6 @@ import { ActorStage } from "./actor-stage.ts";
 let stage: ActorStage;
 let told: readonly ActorSnapshotMessage[];
 const alice = account("alice");
-const noSnapshot = "it is no snapshot";
 const notThere = "its commit does not stand in the stream";
 
 beforeEach(async () => {
