@@ -19,7 +19,10 @@ beforeEach(async () => {
 afterEach(() => stage[Symbol.asyncDispose]());
 
 /** A process with a wire of its own. */
-async function onWire(store: typeof patient): Promise<Process & { readonly wire: Wire }> {
+async function onWire(store: {
+  readonly ackTimeoutMs: number;
+  readonly readTimeoutMs?: number;
+}): Promise<Process & { readonly wire: Wire }> {
   const wire = await stage.ownWire();
   return { wire, ...(await stage.process({ wire, store })) };
 }
