@@ -4,7 +4,6 @@ import {
   propagation,
   ROOT_CONTEXT,
   SpanStatusCode,
-  trace,
   type Tracer,
 } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
@@ -124,4 +123,4 @@ export function attributesOf(points: readonly DataPoint<number | Histogram>[]): 
   return points.map(({ attributes }) => attributes);
 }
 
-export { SpanStatusCode, trace };
+export { SpanStatusCode };
