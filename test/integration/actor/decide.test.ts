@@ -269,7 +269,7 @@ describe("the store's rules", () => {
       decide: (command, state, context) =>
         command.type === "Deposit" ? [old] : decideAccount(command, state, context),
     });
-    const host = await stage.host({ kind, store: { upcasters } as never });
+    const host = await stage.host({ kind, store: { upcasters } });
     expect(await host.state(alice)).toEqual({ balance: 7, count: 1 });
     const sent = await host.send(alice, deposit());
     expect(sent).toMatchObject({
