@@ -26,21 +26,25 @@ export function drainLots(lots: readonly Lot[], draining: Draining): readonly Lo
   let { missing } = draining;
   let soonestGone = Number.POSITIVE_INFINITY;
   let latestGone = Number.NEGATIVE_INFINITY;
-  // What stays of the lots before `index`; undefined while all of them do.
-  let kept: Lot[] | undefined;
+  // Those before `index` that cannot be drained: rarely any.
+  let passed: Lot[] | undefined;
   let index = 0;
+  // What is left of the one before `index`, and whether something was drained at all.
+  let rest: Lot | undefined;
+  let hasDrained = false;
   for (; missing > 0n; index++) {
     const lot = lots[index];
     if (lot === undefined) break;
     const { grant, remaining } = lot;
     if (!isDrainable(grant, at, at) || (prefer !== undefined && !prefer(grant))) {
-      kept?.push(lot);
+      if (passed === undefined) passed = [lot];
+      else passed.push(lot);
       continue;
     }
-    kept ??= lots.slice(0, index);
+    hasDrained = true;
     if (remaining > missing) {
       taken.push({ grant, amount: missing });
-      kept.push({ grant, remaining: remaining - missing });
+      rest = { grant, remaining: remaining - missing };
       missing = 0n;
     } else {
       taken.push({ grant, amount: remaining });
@@ -50,11 +54,13 @@ export function drainLots(lots: readonly Lot[], draining: Draining): readonly Lo
       if (expiry > latestGone) latestGone = expiry;
     }
   }
-  if (kept === undefined) return undefined;
+  if (!hasDrained) return undefined;
   draining.missing = missing;
   draining.soonestGone = soonestGone;
   draining.latestGone = latestGone;
-  return index < lots.length ? kept.concat(lots.slice(index)) : kept;
+  const left = lots.slice(rest === undefined ? index : index - 1);
+  if (rest !== undefined) left[0] = rest;
+  return passed === undefined ? left : passed.concat(left);
 }
 
 /** A recorded drain of one lot that is replayed. */

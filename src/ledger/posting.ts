@@ -4,7 +4,8 @@ import type { DrainOrder } from "./drain-order.ts";
 import { AccountNotUsableError, InsufficientFundsError } from "./errors.ts";
 import { Holding } from "./holding.ts";
 import type { DrainedPart, MadeLot, PostedEntry, PostingEntry } from "./journal-entry.ts";
-import type { Grant, LotList } from "./lot-list.ts";
+import type { Grant, TakenPortion } from "./lot.ts";
+import type { LotList } from "./lot-list.ts";
 import { WORLD } from "./names.ts";
 
 /** A posting as it is asked for. */
@@ -36,6 +37,9 @@ export interface PostingFrame {
   /** Number of the next lot or debit of the transaction. */
   nextIndex: number;
 }
+
+const NO_LOTS: readonly MadeLot[] = [];
+const NO_PARTS: readonly DrainedPart[] = [];
 
 interface Slice {
   amount: bigint;
@@ -157,7 +161,8 @@ export function applyPosting(
   const from = books.holding(books.account(posting.source), asset);
   const { value } = from;
   let { lots } = value;
-  for (const part of drained ?? []) lots = lots?.remove(part.version, part.lotIndex, part.amount);
+  for (const part of drained ?? NO_PARTS)
+    lots = lots?.remove(part.version, part.lotIndex, part.amount);
   const holds = value.holdsAt(decidedAt);
   books.put(from, new Holding(value.balance - amount, value.debt + borrowed, lots, holds));
   const to = books.holding(books.account(posting.destination), asset);
@@ -257,15 +262,22 @@ function takeFrom(
   const prefer = preference(frame.prefers);
   const { list, taken, missing } = lots.take(amount, frame.at, prefer);
   books.put(from, new Holding(balance - amount, debt + missing, list, holds));
-  const drained: DrainedPart[] = [];
-  const slices: Slice[] = [];
-  for (const { grant, amount: part } of taken) {
-    const { version, lotIndex, expiresAt: ofLot } = grant;
-    drained.push({ version, lotIndex, amount: part, expiresAt: ofLot });
-    addSlice(slices, part, earlier(ofLot, expiresAt));
+  const drained = taken.map(drainedPart);
+  const [first] = taken;
+  if (first !== undefined && taken.length === 1 && missing === 0n) {
+    const slice = { amount, expiresAt: earlier(first.grant.expiresAt, expiresAt) };
+    return { drained, borrowed: missing, slices: [slice] };
   }
+  const slices: Slice[] = [];
+  for (const { grant, amount: part } of taken)
+    addSlice(slices, part, earlier(grant.expiresAt, expiresAt));
   if (missing > 0n) addSlice(slices, missing, expiresAt);
   return { drained, borrowed: missing, slices };
+}
+
+function drainedPart({ grant, amount }: TakenPortion): DrainedPart {
+  const { version, lotIndex, expiresAt } = grant;
+  return { version, lotIndex, amount, expiresAt };
 }
 
 function preference(version: number | undefined): ((grant: Grant) => boolean) | undefined {
@@ -296,6 +308,13 @@ function giveTo(
     credit(books, to, amount, undefined, 0n, frame, frame.decidedAt);
     return { made: undefined, repaid: 0n };
   }
+  const [first] = slices;
+  if (debt === 0n && first !== undefined && slices.length === 1) {
+    const { expiresAt } = first;
+    const made: MadeLot[] = [{ lotIndex: frame.nextIndex++, amount: first.amount, expiresAt }];
+    credit(books, to, amount, made, 0n, frame, frame.decidedAt);
+    return { made, repaid: 0n };
+  }
   let owed = debt;
   const made: MadeLot[] = [];
   for (const { amount: offered, expiresAt } of slices) {
@@ -317,15 +336,24 @@ function credit(
   amount: bigint,
   made: readonly MadeLot[] | undefined,
   repaid: bigint,
-  grant: Pick<PostingFrame, "at" | "version" | "reference" | "commit" | "order">,
+  of: Pick<PostingFrame, "at" | "version" | "reference" | "commit" | "order">,
   decidedAt: number,
 ): void {
   const { value } = to;
   let lots: LotList | undefined = value.lots;
-  for (const { lotIndex, amount: remaining, expiresAt } of made ?? []) {
-    const { version, reference, commit, order } = grant;
-    const of = { version, lotIndex, grantedAt: grant.at, expiresAt, reference, commit };
-    lots = lots?.insert({ grant: { ...of, amount: remaining }, remaining }, order);
+  const { at: grantedAt, version, reference, commit, order } = of;
+  for (const { lotIndex, amount: remaining, expiresAt } of made ?? NO_LOTS) {
+    // field by field: spreading an object costs more than all else
+    const grant: Grant = {
+      version,
+      lotIndex,
+      grantedAt,
+      expiresAt,
+      reference,
+      amount: remaining,
+      commit,
+    };
+    lots = lots?.insert({ grant, remaining }, order);
   }
   const holds = value.holdsAt(decidedAt);
   books.put(to, new Holding(value.balance + amount, value.debt - repaid, lots, holds));
