@@ -24,13 +24,14 @@ export {
   VersionConflictError,
 } from "./errors.ts";
 export { jsonReplacer, toJson } from "./internal/json.ts";
-export { channels } from "./store/diagnostics.ts";
+export { appendTracing, channels } from "./store/diagnostics.ts";
 export type { AppendPlace } from "./errors.ts";
 export type { SettingsProblem } from "./nats/stream-settings.ts";
 export type { ActorPage } from "./store/actor-list.ts";
 export type { ReadOptions } from "./store/actor-reader.ts";
 export type {
   AppendMessage,
+  AppendTrace,
   CacheMessage,
   ConflictMessage,
   HistoryMessage,

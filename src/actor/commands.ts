@@ -29,7 +29,7 @@ import {
 import { Deciding, type Decision } from "./decision.ts";
 import type { DecidedAppend, Evolving } from "./definition.ts";
 import { actorChannels } from "./diagnostics.ts";
-import { CommandTimeoutError } from "./errors.ts";
+import { CommandTimeoutError, InvalidDecisionError } from "./errors.ts";
 import { evolve, evolving } from "./fold.ts";
 import type { Loader } from "./loader.ts";
 import type { HostSettings } from "./options.ts";
@@ -184,23 +184,21 @@ export class Commands {
     attempt: number,
   ): Decision | Refused {
     const context = new Deciding(actor, version, call);
-    const decide = (): Decision | Refused => {
-      let events: unknown;
-      try {
-        events = kind.decide(call.command, state, typed<never>(context));
-      } catch (error) {
-        return { error };
-      }
-      return context.decided(events);
-    };
-    if (!actorChannels.decide.hasSubscribers) return decide();
-    const { stream } = this.#internals.context;
-    const told = { stream, actor, command: typeOf(call.command), version, attempt, events: 0 };
-    return actorChannels.decide.sync(() => {
-      const decision = decide();
-      if ("events" in decision) told.events = decision.events.length;
-      return decision;
-    }, told);
+    const decide = (): unknown => kind.decide(call.command, state, typed<never>(context));
+    try {
+      if (!actorChannels.decide.hasSubscribers) return context.decided(decide());
+      const { stream } = this.#internals.context;
+      const told = { stream, actor, command: typeOf(call.command), version, attempt, events: 0 };
+      return actorChannels.decide.sync(() => {
+        const decision = context.decided(decide());
+        told.events = decision.events.length;
+        return decision;
+      }, told);
+    } catch (error) {
+      // no refusal, but a decider that is wrong on any state
+      if (error instanceof InvalidDecisionError) throw error;
+      return { error };
+    }
   }
 
   /**

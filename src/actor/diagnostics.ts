@@ -33,7 +33,7 @@ export interface SendMessage {
   /** The command's `type`, where it has one. */
   readonly command: string | undefined;
   readonly commandId: string | undefined;
-  /** NATS headers of the commit that comes of it: subscribers may add to them, such as `traceparent`. */
+  /** NATS headers of the commit that comes of it, the caller's at first: subscribers may add to them, such as `traceparent`. */
   readonly headers: Record<string, string>;
   /** Whether the actor's state was in memory when the command's turn came. */
   warm?: boolean;

@@ -255,7 +255,7 @@ export class ActorHost<Kind extends AnyActorKind = AnyActorKind> {
     signal?.throwIfAborted();
     const active = this.#obtain(actor);
     const told = actorChannels.send.hasSubscribers
-      ? this.#message(active.actor, command, commandId)
+      ? this.#message(active.actor, command, options)
       : undefined;
     const call = new Call(command, options, this.#settings.now(), this.#limitMs(timeoutMs), told);
     const work =
@@ -303,9 +303,9 @@ export class ActorHost<Kind extends AnyActorKind = AnyActorKind> {
     return given === undefined ? this.#settings.commandTimeoutMs : count("timeoutMs", given, 1);
   }
 
-  #message(actor: Actor, command: unknown, commandId: string | undefined): SendMessage {
+  #message(actor: Actor, command: unknown, { commandId, headers }: SendOptions): SendMessage {
     const { stream } = this.#internals.context;
-    return { stream, actor, command: typeOf(command), commandId, headers: {} };
+    return { stream, actor, command: typeOf(command), commandId, headers: { ...headers } };
   }
 
   /** A commit was added to an actor in memory. */

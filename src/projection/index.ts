@@ -32,7 +32,7 @@ export type {
   TableMap,
   ValueOf,
 } from "./definition.ts";
-export type { PhaseMessage, SnapshotMessage, UnitMessage } from "./diagnostics.ts";
+export type { HandleMessage, PhaseMessage, SnapshotMessage, UnitMessage } from "./diagnostics.ts";
 export type { EventPlace } from "./errors.ts";
 export type { ValueFormat } from "./plain-value.ts";
 export type { ProjectorPhase, ProjectorStatus } from "./progress.ts";

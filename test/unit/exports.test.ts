@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import * as annal from "../../src/index.ts";
+import * as actor from "../../src/actor/index.ts";
 import * as ledger from "../../src/ledger/index.ts";
+import * as otel from "../../src/otel/index.ts";
 import * as projection from "../../src/projection/index.ts";
 import * as server from "../../src/server/index.ts";
 import * as testing from "../../src/testing/index.ts";
@@ -37,9 +39,34 @@ describe("the public exports", () => {
         "UnserialisableValueError",
         "UnsupportedFormatError",
         "VersionConflictError",
+        "appendTracing",
         "channels",
         "jsonReplacer",
         "toJson",
+      ]
+    `);
+  });
+
+  it("of annal/actor are these", () => {
+    expect(valuesOf(actor)).toMatchInlineSnapshot(`
+      [
+        "ActorHost",
+        "CommandTimeoutError",
+        "EvolveFailedError",
+        "InvalidDecisionError",
+        "actorChannels",
+        "defineActor",
+      ]
+    `);
+  });
+
+  it("of annal/otel are these", () => {
+    expect(valuesOf(otel)).toMatchInlineSnapshot(`
+      [
+        "AlreadyInstrumentedError",
+        "Attribute",
+        "Metric",
+        "instrument",
       ]
     `);
   });
