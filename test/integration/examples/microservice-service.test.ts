@@ -198,6 +198,7 @@ describe("the microservice", () => {
     });
     underWay.flushHeaders();
     await once(underWay, "continue");
+    const answered = once(underWay, "response");
     service.terminate();
     const notReady = await eventually(async () => {
       const answer = await service.get("/readyz");
@@ -214,7 +215,7 @@ describe("the microservice", () => {
     );
 
     underWay.end(body);
-    const [response] = await once(underWay, "response");
+    const [response] = await answered;
     expect(response.statusCode).toBe(200);
     response.resume();
     expect(await service.ended).toBe(0);
