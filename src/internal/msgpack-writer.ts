@@ -1,3 +1,4 @@
+const NOTHING = Buffer.alloc(0);
 const FIRST_BYTES = 4_096;
 /** The most bytes that a code unit takes in UTF-8. */
 const UNIT_BYTES = 3;
@@ -5,12 +6,16 @@ const UNIT_BYTES = 3;
 const HEAD_BYTES = 9;
 
 /**
- * Writes MessagePack values behind each other into one buffer that it keeps: nothing is built that is thrown away at
- * once. Byte for byte as msgpackr writes them: each in its shortest form, integers beyond 32 bits as doubles.
+ * Writes MessagePack values behind each other into one buffer: nothing is built that is thrown away at once. Byte for byte as msgpackr writes them: each in its shortest form, integers beyond 32 bits as doubles.
  */
 export class MsgpackWriter {
-  #bytes = Buffer.allocUnsafe(FIRST_BYTES);
+  #bytes = NOTHING;
   #length = 0;
+
+  /** How many bytes were written. */
+  get length(): number {
+    return this.#length;
+  }
 
   /** Drops what was written and not taken. */
   begin(): void {
@@ -76,9 +81,9 @@ export class MsgpackWriter {
     this.#length += value.length;
   }
 
-  /** A copy of what was written since {@link begin}. */
-  taken(): Uint8Array {
-    return new Uint8Array(this.#bytes.subarray(0, this.#length));
+  /** What was written since {@link begin}: a view, right until something is written behind another beginning. */
+  get written(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length);
   }
 
   /** Of characters beyond ASCII: how many bytes they take must be known before they are written. */
@@ -144,7 +149,7 @@ export class MsgpackWriter {
   #reserve(bytes: number): void {
     const needed = this.#length + bytes;
     if (needed <= this.#bytes.length) return;
-    const grown = Buffer.allocUnsafe(Math.max(needed, this.#bytes.length * 2));
+    const grown = Buffer.allocUnsafe(Math.max(needed, this.#bytes.length * 2, FIRST_BYTES));
     grown.set(this.#bytes.subarray(0, this.#length));
     this.#bytes = grown;
   }

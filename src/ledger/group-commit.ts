@@ -31,6 +31,8 @@ const BEHIND: Backoff = { firstMs: 20, maxMs: 1_000 };
 const LOOKED_AHEAD = 256;
 /** How often commands that wait are looked at whether their time is over. */
 const SWEEP_MS = 100;
+/** So many commands become two groups, so that the one is decided while the other is on its way. */
+const HALVED_FROM = 512;
 /** Room in a message for headers, the history index and the list around the events. */
 const COMMIT_OVERHEAD_BYTES = 8_192;
 
@@ -151,6 +153,8 @@ export class GroupCommit {
         const { pauseMs } = this.#rivals;
         if (pauseMs > 0) await sleep(pauseMs);
         this.#launch(this.#state.point);
+        // what was left is decided meanwhile
+        if (this.#queue.size > 0) this.#wakeup.rouse();
       } else if (this.#flight.landed === undefined) {
         await this.#wakeup.wait();
         if (this.#flight.landed !== undefined) continue;
@@ -163,14 +167,16 @@ export class GroupCommit {
     }
   }
 
-  /** Decides what waits, as far as it fits into the open group. */
+  /** Decides what waits, as far as it fits into the open group; while nothing is on its way, half of what is much. */
   async #decideQueued(): Promise<void> {
     const { clock } = this.#parts;
+    const { size } = this.#queue;
+    const left = this.#flight === undefined && size >= HALVED_FROM ? size >> 1 : 0;
     // one look at the clock for all: they are decided within milliseconds
     const time = attempt(clock);
     for (;;) {
       const command = this.#queue.next;
-      if (command === undefined || !this.#hasRoom()) break;
+      if (command === undefined || this.#queue.size <= left || !this.#hasRoom()) break;
       if (!command.isSettled) {
         const needed = this.#decide(command, time);
         if (needed !== undefined) {
@@ -217,13 +223,12 @@ export class GroupCommit {
           asked.kind === "batch"
             ? this.#decider.decideAll(asked, lookups, decidedAt)
             : this.#decider.decide(asked, lookups, decidedAt);
-        this.#open.weigh(command);
       }
     } catch (error) {
       if (error instanceof LookupNeeded) return error;
       command.refusal = { error };
     }
-    this.#open.add(command);
+    this.#open.add(command, this.#state.openEntries);
     return undefined;
   }
 
@@ -231,7 +236,6 @@ export class GroupCommit {
   #launch(behind: JournalPoint): void {
     const { journal } = this.#parts;
     const group = this.#open;
-    group.pack(this.#state.openEntries);
     this.#open = new Group();
     group.pending = this.#state.close();
     const flight: Flight = { group, sentAt: performance.now(), landed: undefined };

@@ -33,17 +33,18 @@ const Type = {
   metadataChanged: "MetadataChanged",
 } as const;
 
-const writer = new MsgpackWriter();
-
 /** Events of several entries, packed behind each other: what stands in a commit's list of events. */
 export function packEntries(entries: readonly JournalEntry[]): Uint8Array {
-  writer.begin();
-  for (const entry of entries) {
-    // nearly all are transactions: only of them nothing is built first
-    if (entry.kind === "posted") writePosted(writer, entry);
-    else writer.packed(pack(eventOf(entry)));
-  }
-  return writer.taken();
+  const writer = new MsgpackWriter();
+  for (const entry of entries) writeEntry(writer, entry);
+  return writer.written;
+}
+
+/** Writes an entry as the event that it is. */
+export function writeEntry(to: MsgpackWriter, entry: JournalEntry): void {
+  // nearly all are transactions: only of them nothing is built first
+  if (entry.kind === "posted") writePosted(to, entry);
+  else to.packed(pack(eventOf(entry)));
 }
 
 /** The body of a commit whose events were packed in pieces. */

@@ -48,9 +48,9 @@ it("writes the bytes that msgpackr writes, and forgets what was begun and not ta
       writer.begin();
       for (const one of values) write(writer, one);
       const expected = Buffer.concat(values.map((one) => pack(one)));
-      expect(expected.equals(writer.taken())).toBe(true);
+      expect(expected.equals(writer.written)).toBe(true);
       writer.packed(pack(left));
-      expect(Buffer.concat([expected, pack(left)]).equals(writer.taken())).toBe(true);
+      expect(Buffer.concat([expected, pack(left)]).equals(writer.written)).toBe(true);
     }),
     { numRuns: 500, endOnFailure: true },
   );
@@ -62,7 +62,7 @@ it("writes lists and texts of any length", () => {
     for (const one of [Array.from({ length }, () => 1), "x".repeat(length), "é".repeat(length)]) {
       writer.begin();
       write(writer, one);
-      expect(Buffer.from(pack(one)).equals(writer.taken())).toBe(true);
+      expect(Buffer.from(pack(one)).equals(writer.written)).toBe(true);
     }
   }
 });

@@ -21,6 +21,8 @@ afterEach(() => stage[Symbol.asyncDispose]());
 const asset = CREDIT;
 const spend = (of: Ledger, amount: bigint) => of.spend({ from: "alice", to: "bob", asset, amount });
 
+const fund = () => ledger.grant({ to: "alice", asset, amount: 1n });
+
 function commitsOf(results: readonly TransactionResult[]): number {
   return new Set(results.map(({ position }) => position)).size;
 }
@@ -56,6 +58,14 @@ describe("commands of many callers", () => {
     const results = await Promise.all([first, ...others]);
     expect(commitsOf(results)).toBe(2);
     expect(wire.count(stage.journal)).toBe(2);
+  });
+
+  it("are halved where very many wait and nothing is on its way", async () => {
+    const results = await Promise.all(Array.from({ length: 600 }, () => fund()));
+    const positions = results.map(({ position }) => position);
+    expect(new Set(positions.slice(0, 300)).size).toBe(1);
+    expect(new Set(positions.slice(300)).size).toBe(1);
+    expect(commitsOf(results)).toBe(2);
   });
 
   it("are not hurt by refusals among them", async () => {
