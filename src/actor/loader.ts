@@ -169,12 +169,13 @@ export class Loader {
 
   /** The state after the commits behind `from` up to the head, whether `from` itself stands in the stream or not. */
   async #tail(
-    { kind, actor, subject, recent }: ActiveActor,
+    active: ActiveActor,
     from: ActorState,
     head: StoredCommit | undefined,
     bounds: ReadBounds,
     told: LoadMessage,
   ): Promise<Folded | typeof BROKEN> {
+    const { kind, actor, subject } = active;
     if (head === undefined) return from.version === 0 ? { current: from, commits: 0 } : BROKEN;
     if (isAt(from, head)) return { current: from, commits: 0 };
     if (head.version <= from.version) return BROKEN;
@@ -182,10 +183,14 @@ export class Loader {
     const commits = this.#internals.history.commits(subject, range, bounds, head);
     const standing = this.#stands(subject, from, bounds);
     standing.catch(() => {});
+    // a tail that is not read to its end is read again: its commands are not to be remembered twice
+    const recent = active.recent.copy();
     try {
       const folded = await this.#fold({ kind, actor, from, recent }, commits);
       told.commits = folded.commits;
-      return (await standing) ? folded : BROKEN;
+      if (!(await standing)) return BROKEN;
+      active.recent = recent;
+      return folded;
     } catch (error) {
       // what does not go together need not be damaged
       if (!(await standing)) return BROKEN;

@@ -43,6 +43,10 @@ export class RecentCommands {
     return found?.sort((a, b) => b - a) ?? NOTHING;
   }
 
+  copy(): RecentCommands {
+    return new RecentCommands(this.#capacity / 2, this.toData());
+  }
+
   /** The entries, oldest first. */
   toData(): number[] {
     return [...this.#places.slice(this.#next), ...this.#places.slice(0, this.#next)];
