@@ -51,7 +51,7 @@ export class Audit {
       assert.equal(firstVersion, states.length, `${actor.id} at position ${position}`);
       for (const event of events) states.push(evolveAccount(last(states), event));
       assert.equal(version, states.length - 1);
-      const plain = events.map(({ type, data }) => ({ type, data }) as AccountEvent);
+      const plain = events.map(({ type, data }) => ({ type, data }));
       audit.commits.push({ actor: actor.id, commitId, version, position, events: plain });
     }
     return audit;

@@ -116,6 +116,26 @@ describe("a command that is repeated", () => {
     });
   });
 
+  it("is remembered though the host failed to catch up in between, again and again", async () => {
+    const kind = remembering(4);
+    const host = await stage.host({ kind });
+    const first = await host.send(alice, deposit(10), { commandId });
+    const other = await stage.host({ kind });
+    for (const id of ["a", "b"]) await other.send(alice, deposit(1), { commandId: id });
+    const standing = `{"seq":${first.position}}`;
+    const lost = stage.wire.drop(({ text }) => text === standing, 1_000);
+    for (let again = 0; again < 4; again++) {
+      const look = host.load(alice, { timeoutMs: 60 });
+      expect(await refusal(look)).toMatchObject({ code: "read_timeout" });
+    }
+    lost.stop();
+    expect(await host.send(alice, deposit(10), { commandId })).toEqual({
+      ...first,
+      replayed: true,
+    });
+    expect(await stage.truth(alice)).toMatchObject({ version: 3 });
+  });
+
   it("that came to nothing, or was refused, is decided again", async () => {
     const host = await stage.host();
     const raise = { type: "RaiseTo", balance: 0 } as const;
