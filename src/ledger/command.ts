@@ -32,7 +32,8 @@ export class Command<T = unknown> {
   constructor(asked: Asked, timeoutMs: number, resultOf: (outcome: Outcome) => T) {
     this.asked = asked;
     this.timeoutMs = timeoutMs;
-    this.deadline = performance.now() + timeoutMs;
+    // an integer: a fraction would be an object of its own, for as long as the command is on its way
+    this.deadline = Math.ceil(performance.now()) + timeoutMs;
     this.#resultOf = resultOf;
     this.promise = new Promise<T>((resolve, reject) => {
       this.#resolve = resolve;

@@ -23,7 +23,7 @@ export interface LedgerCommitMessage {
   readonly commands: number;
   /** Entries of the journal that they made; 0 where nothing was to be stored. */
   readonly entries: number;
-  /** Bytes of the entries, at most. */
+  /** Bytes of the entries. */
   readonly bytes: number;
   /** From sending to the acknowledgement; undefined where another process was faster. */
   readonly durationMs: number | undefined;
