@@ -1,6 +1,6 @@
 // Instances of an HTTP service with accounts, under load; one is killed, one is told to end; the stream proves the rest.
 // npm run example -- microservice --help
-import { EventStore } from "annal";
+import { EventStore, StreamNotFoundError } from "annal";
 import { useServer } from "annal/server";
 import { type Claim, holds, printClaims } from "./lib/proof.ts";
 import { printServerProgress } from "./lib/server-progress.ts";
@@ -41,8 +41,13 @@ async function main(options: ProofOptions): Promise<boolean> {
 
 /** @throws {Error} where the stream holds something that no client of this run can know of */
 async function assertNew(place: Place): Promise<void> {
-  await using store = await EventStore.connect(place);
-  if ((await store.head()) > 0) throw new Error(`--stream ${place.stream} holds events already`);
+  try {
+    // the instances create it
+    await using store = await EventStore.connect({ ...place, create: false });
+    if ((await store.head()) > 0) throw new Error(`--stream ${place.stream} holds events already`);
+  } catch (error) {
+    if (!(error instanceof StreamNotFoundError)) throw error;
+  }
 }
 
 function answeredAlike({ askedAgain, answeredOtherwise }: Load): Claim {
@@ -89,7 +94,7 @@ function printInstances({ instances }: Fleet, load: Load): void {
   console.log(`\n${formatTable(columns, [...rows, undefined, all])}\n`);
   const replayed = load.answers.filter((answer) => "replayed" in answer && answer.replayed).length;
   console.log("  repeated:  not answered there, sent to another instance under the same key");
-  console.log("  conflicts: decided again, because another instance was faster (from /metrics)");
+  console.log("  conflicts: decided again, because another commit was faster (from /metrics)");
   console.log(
     `  ${formatCount(replayed)} of the repeated had been stored already, and got the answer that was lost\n`,
   );

@@ -10,8 +10,8 @@ Then the stream is replayed: money is conserved, and each acknowledged request i
 
   --instances N          processes of the service; one is killed, one is told to end (3)
   --clients N            requests under way at once (12)
-  --accounts N           accounts among which they transfer (24)
-  --seconds N            how long the clients ask (6)
+  --accounts N           accounts among which they transfer (60)
+  --seconds N            how long the clients ask (5)
   --stream NAME          stream to write to, which must be new (a new one)
   --help
 
@@ -31,8 +31,8 @@ export interface ProofOptions {
 const numbers = {
   instances: { fallback: 3, least: 3, most: 16 },
   clients: { fallback: 12, least: 1, most: 500 },
-  accounts: { fallback: 24, least: 2, most: 10_000 },
-  seconds: { fallback: 6, least: 1, most: 3_600 },
+  accounts: { fallback: 60, least: 2, most: 10_000 },
+  seconds: { fallback: 5, least: 1, most: 3_600 },
 } as const;
 
 /**

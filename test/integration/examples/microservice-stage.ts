@@ -7,7 +7,7 @@ import { natsUrl } from "../../support/server.ts";
 const runner = fileURLToPath(new URL("../../../scripts/run.mjs", import.meta.url));
 
 /** An answer, with its body: of JSON where its type says so, else the text. */
-export interface Answer {
+interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly body: unknown;
