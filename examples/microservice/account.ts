@@ -1,4 +1,4 @@
-import { type DecideContext, type DecidedAppend, defineActor, type Evolving } from "annal/actor";
+import { type DecideContext, defineActor, type Evolving } from "annal/actor";
 
 /** What happens to accounts. Amounts are in minor units, such as cents. */
 export type AccountEvent =
@@ -64,7 +64,7 @@ export const account = defineActor({
 function decide(
   command: AccountCommand,
   { balance }: Account,
-  context: DecideContext,
+  context: DecideContext<Bank>,
 ): readonly AccountEvent[] {
   const { amount } = command;
   const { id } = context.actor;
@@ -73,11 +73,10 @@ function decide(
   if (balance < amount) throw new InsufficientFundsError(balance, amount);
   if (command.type === "Withdraw") return [{ type: "Withdrawn", data: { amount } }];
   const { to } = command;
-  const received = {
+  context.append({
     actor: { type: "account", id: to },
     events: [{ type: "TransferReceived", data: { from: id, amount } }],
-  } as const satisfies DecidedAppend<Bank>;
-  context.append(received);
+  });
   return [{ type: "TransferSent", data: { to, amount } }];
 }
 
