@@ -181,30 +181,51 @@ export function defineActor<
   if (!("initialState" in definition)) {
     throw new InvalidArgumentError("initialState", "a state", undefined);
   }
-  return Object.freeze({
-    ...definition,
+  const kind: ActorKind<Type, State, Command, Event, Events> = {
+    type,
     initialState: deepFreeze(initialState),
+    // by name: a definition may be an object of a class
+    decide: (command, state, context) => definition.decide(command, state, context),
+    evolve: (state, event) => definition.evolve(state, event),
     snapshot: snapshot === undefined ? undefined : checkPolicy(snapshot, initialState),
     rememberedCommands:
       rememberedCommands === undefined
         ? REMEMBERED_COMMANDS
         : count("rememberedCommands", rememberedCommands, 0),
-  });
+  };
+  return Object.freeze(kind);
 }
 
 function checkPolicy<State>(policy: SnapshotPolicy<State>, state: State): SnapshotPolicy<State> {
+  if (typeof policy !== "object" || policy === null) {
+    throw new InvalidArgumentError("snapshot", "{ every, version }", policy);
+  }
   const { every = SNAPSHOT_EVERY, version } = policy;
   count("snapshot.version", version, 0);
   count("snapshot.every", every, 1);
-  if ("encode" in policy !== "decode" in policy) {
-    throw new InvalidArgumentError("snapshot", "encode and decode, or neither", policy);
+  const encodes: unknown = policy["encode"];
+  const decodes: unknown = policy["decode"];
+  if (typeof encodes !== typeof decodes || !["undefined", "function"].includes(typeof encodes)) {
+    throw new InvalidArgumentError("snapshot", "functions encode and decode, or neither", policy);
   }
+  const checked: SnapshotPolicy<State> =
+    encodes === undefined
+      ? { every, version }
+      : {
+          every,
+          version,
+          encode: (given) => policy.encode?.(given),
+          decode: (data) => {
+            if (policy.decode === undefined) throw new TypeError("no decode");
+            return policy.decode(data);
+          },
+        };
   try {
-    serialisable(policy.encode === undefined ? state : policy.encode(state), "data", undefined);
+    serialisable(encodes === undefined ? state : policy.encode?.(state), "data", undefined);
   } catch (error) {
     if (!(error instanceof UnserialisableValueError)) throw error;
     const expected = "plain data, or snapshot.encode and decode that make it so";
     throw new InvalidArgumentError("initialState", expected, state, { cause: error });
   }
-  return { ...policy, every };
+  return checked;
 }
