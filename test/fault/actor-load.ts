@@ -49,13 +49,6 @@ export class ActorLoad {
     });
   }
 
-  /** Waits until so many more have an outcome. */
-  async progress(count: number, timeoutMs = 40_000): Promise<void> {
-    const wanted = this.done.length + count;
-    await eventually(() => this.failures.length > 0 || this.done.length >= wanted, { timeoutMs });
-    if (this.failures.length > 0) throw this.failures[0];
-  }
-
   async stop(): Promise<void> {
     this.#stopped = true;
     await Promise.all(this.#lanes);
@@ -79,6 +72,15 @@ export class ActorLoad {
       }
     }
   }
+}
+
+/** Waits until so many more commands have an outcome, whoever sent them. */
+export async function progressOf(loads: readonly ActorLoad[], count: number): Promise<void> {
+  const done = (): number => loads.reduce((sum, load) => sum + load.done.length, 0);
+  const failures = (): readonly unknown[] => loads.flatMap((load) => load.failures);
+  const wanted = done() + count;
+  await eventually(() => failures().length > 0 || done() >= wanted, { timeoutMs: 60_000 });
+  for (const failure of failures()) throw failure;
 }
 
 /** Transfers of 1 between two of so many accounts. */

@@ -3,7 +3,7 @@ import { type NatsServer, startServer } from "../../src/server/index.ts";
 import { accountKind } from "../integration/actor/actor-account.ts";
 import { ActorStage } from "../integration/actor/actor-stage.ts";
 import { eventually } from "../support/server.ts";
-import { depositsAmong, auditActors, fund, ActorLoad } from "./actor-load.ts";
+import { ActorLoad, auditActors, depositsAmong, fund, progressOf } from "./actor-load.ts";
 
 let server: NatsServer;
 let stage: ActorStage;
@@ -32,7 +32,7 @@ describe("10,000 actors, hot and cold, that come and go all the time", () => {
     const loads = hosts.map(
       (host, at) => new ActorLoad(`p${at}`, host, LANES, depositsAmong(ACCOUNTS, 40)),
     );
-    await Promise.all(loads.map((load) => load.progress(3_000, 60_000)));
+    await progressOf(loads, 6_000);
     for (const host of hosts) {
       expect(host.status().actorsInMemory).toBeLessThanOrEqual(maxActors + 2 * LANES);
     }
