@@ -20,10 +20,27 @@ describe("defineActor", () => {
   it("gives the definition with its defaults", () => {
     const kind = defineActor({ ...note, snapshot: { version: 3 } });
     expect(kind).toMatchObject({ type: "note", rememberedCommands: 64 });
-    expect(kind.snapshot).toEqual({ version: 3, every: 100 });
-    expect(kind.decide).toBe(note.decide);
+    expect(kind.snapshot).toMatchObject({ version: 3 });
     expect(Object.isFrozen(kind)).toBe(true);
     expect(defineActor(note).snapshot).toBeUndefined();
+  });
+
+  it("takes an object of a class", () => {
+    class Notes {
+      readonly type = "note";
+      readonly initialState = 0;
+      readonly #step = 2;
+      decide(data: number): Noted[] {
+        return [{ type: "Noted", data: data * this.#step }];
+      }
+      evolve(state: number, { data }: Noted): number {
+        return state + data * this.#step;
+      }
+    }
+    const kind = defineActor(new Notes());
+    const [event] = kind.decide(5, 0, undefined as never);
+    expect(event).toEqual({ type: "Noted", data: 10 });
+    expect(kind.evolve(1, { type: "Noted", data: 3, version: 1, metadata: {} })).toBe(7);
   });
 
   it("freezes the initial state, so that nobody changes it for all", () => {

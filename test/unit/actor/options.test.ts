@@ -9,7 +9,7 @@ describe("the options of a host", () => {
       idleMs: 60_000,
       maxActors: 100_000,
       maxMailbox: 1_000,
-      maxQueuedCommands: 100_000,
+      maxCommands: 100_000,
       commandTimeoutMs: 10_000,
       maxConflicts: 20,
       verifyRejections: true,
@@ -23,7 +23,7 @@ describe("the options of a host", () => {
       idleMs: 1,
       maxActors: 2,
       maxMailbox: 3,
-      maxQueuedCommands: 4,
+      maxCommands: 4,
       commandTimeoutMs: 5,
       maxConflicts: 0,
       verifyRejections: false,
@@ -38,14 +38,13 @@ describe("the options of a host", () => {
     ["idleMs", 0],
     ["maxActors", 0.5],
     ["maxMailbox", -1],
-    ["maxQueuedCommands", Number.POSITIVE_INFINITY],
+    ["maxCommands", Number.POSITIVE_INFINITY],
     ["commandTimeoutMs", "5"],
     ["maxConflicts", -1],
     ["verifyRejections", 1],
     ["now", 5],
   ])("are refused by name: %s = %j", (name, value) => {
-    const refused = (): unknown =>
-      resolveHostOptions({ [name]: value } as ActorHostOptions, "BANK");
+    const refused = (): unknown => resolveHostOptions({ [name]: value }, "BANK");
     expect(refused).toThrow(InvalidArgumentError);
     expect(refused).toThrow(expect.objectContaining({ argument: name }));
   });
