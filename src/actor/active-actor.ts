@@ -12,6 +12,8 @@ export interface ActorState {
   readonly position: number;
   /** Of that commit; empty for none. */
   readonly commitId: string;
+  /** When the server stored that commit, in milliseconds since 1970, where that is known. */
+  readonly storedAtMs: number | undefined;
 }
 
 /**
@@ -31,12 +33,14 @@ export class ActiveActor {
   inDoubt = false;
   /** By `performance.now()`. */
   usedAt = 0;
-  /** Version of the last snapshot that was read or handed over to be written. */
+  /** Version of the last snapshot that was read or written. */
   snapshotVersion = 0;
-  /** Commits since then. */
+  /** Commits since one was read, or handed over to be written. */
   commitsSince = 0;
-  /** Whether a newer release has written the snapshot, which is not ours to replace. */
-  keepsSnapshot = false;
+  /** Why no snapshot of it is written: a newer release has written it, or the state cannot be. */
+  withoutSnapshot = false;
+  /** Counts how often what was known of it was given up. */
+  epoch = 0;
   #busy = false;
   #line: WaitingLine | undefined;
 
@@ -88,7 +92,8 @@ export class ActiveActor {
     this.inDoubt = false;
     this.snapshotVersion = 0;
     this.commitsSince = 0;
-    this.keepsSnapshot = false;
+    this.withoutSnapshot = false;
+    this.epoch++;
     this.confirmedAt = Number.NEGATIVE_INFINITY;
   }
 }

@@ -66,8 +66,9 @@ export class ActorMemory {
     return active;
   }
 
-  peek(subject: string): ActiveActor | undefined {
-    return this.#actors.peek(subject);
+  /** The actor, if it is in memory; this counts as a use. */
+  find(subject: string): ActiveActor | undefined {
+    return this.#actors.get(subject);
   }
 
   /**
@@ -82,6 +83,10 @@ export class ActorMemory {
     timeoutMs: number,
     signal: AbortSignal | undefined,
   ): Promise<void> | undefined {
+    const { maxCommands } = this.#settings;
+    if (this.#running + this.#waiting >= maxCommands) {
+      throw new OverloadedError("maxCommands", maxCommands);
+    }
     if (!active.tryEnter()) return this.#wait(active, deadline, timeoutMs, signal);
     this.#running++;
     return undefined;
@@ -122,11 +127,8 @@ export class ActorMemory {
     timeoutMs: number,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const { maxMailbox, maxQueuedCommands } = this.#settings;
+    const { maxMailbox } = this.#settings;
     if (active.waiting >= maxMailbox) throw new OverloadedError("maxMailbox", maxMailbox);
-    if (this.#waiting >= maxQueuedCommands) {
-      throw new OverloadedError("maxQueuedCommands", maxQueuedCommands);
-    }
     this.#waiting++;
     this.#crowded.add(active);
     this.#lateTimer ??= setInterval(() => this.#dismissLate(), SWEEP_MS);

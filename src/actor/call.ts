@@ -73,7 +73,7 @@ export function leftMs({ deadline }: Call): number {
   return Math.max(1, Math.ceil(deadline - performance.now()));
 }
 
-/** The caller's headers, and what listeners have made of them. */
+/** The caller's headers, and what listeners have added; the caller's win. */
 export function headersOf({ options, told }: Call): CommitOptions["headers"] {
-  return told === undefined ? options.headers : told.headers;
+  return told === undefined ? options.headers : { ...told.headers, ...options.headers };
 }

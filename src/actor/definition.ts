@@ -123,7 +123,8 @@ export type EventOf<Kind> =
     : never;
 
 const REMEMBERED_COMMANDS = 64;
-const SNAPSHOT_EVERY = 100;
+/** Where the policy does not say. */
+export const SNAPSHOT_EVERY = 100;
 
 /**
  * Defines a type of actors: how it decides on commands, and how its events change its state.
@@ -181,13 +182,14 @@ export function defineActor<
   if (!("initialState" in definition)) {
     throw new InvalidArgumentError("initialState", "a state", undefined);
   }
+  if (snapshot !== undefined) assertPolicy(snapshot, initialState);
   const kind: ActorKind<Type, State, Command, Event, Events> = {
     type,
     initialState: deepFreeze(initialState),
     // by name: a definition may be an object of a class
     decide: (command, state, context) => definition.decide(command, state, context),
     evolve: (state, event) => definition.evolve(state, event),
-    snapshot: snapshot === undefined ? undefined : checkPolicy(snapshot, initialState),
+    snapshot,
     rememberedCommands:
       rememberedCommands === undefined
         ? REMEMBERED_COMMANDS
@@ -196,36 +198,23 @@ export function defineActor<
   return Object.freeze(kind);
 }
 
-function checkPolicy<State>(policy: SnapshotPolicy<State>, state: State): SnapshotPolicy<State> {
+/** @throws {InvalidArgumentError} of a policy that is none, or that cannot keep the initial state */
+function assertPolicy<State>(policy: SnapshotPolicy<State>, state: State): void {
   if (typeof policy !== "object" || policy === null) {
     throw new InvalidArgumentError("snapshot", "{ every, version }", policy);
   }
   const { every = SNAPSHOT_EVERY, version } = policy;
   count("snapshot.version", version, 0);
   count("snapshot.every", every, 1);
-  const encodes: unknown = policy["encode"];
-  const decodes: unknown = policy["decode"];
-  if (typeof encodes !== typeof decodes || !["undefined", "function"].includes(typeof encodes)) {
+  const kinds = [typeof policy["encode"], typeof policy["decode"]].join();
+  if (kinds !== "undefined,undefined" && kinds !== "function,function") {
     throw new InvalidArgumentError("snapshot", "functions encode and decode, or neither", policy);
   }
-  const checked: SnapshotPolicy<State> =
-    encodes === undefined
-      ? { every, version }
-      : {
-          every,
-          version,
-          encode: (given) => policy.encode?.(given),
-          decode: (data) => {
-            if (policy.decode === undefined) throw new TypeError("no decode");
-            return policy.decode(data);
-          },
-        };
   try {
-    serialisable(encodes === undefined ? state : policy.encode?.(state), "data", undefined);
+    serialisable(policy.encode === undefined ? state : policy.encode(state), "data", undefined);
   } catch (error) {
     if (!(error instanceof UnserialisableValueError)) throw error;
     const expected = "plain data, or snapshot.encode and decode that make it so";
     throw new InvalidArgumentError("initialState", expected, state, { cause: error });
   }
-  return checked;
 }

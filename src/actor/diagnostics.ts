@@ -39,8 +39,8 @@ export interface SendMessage {
   warm?: boolean;
   /** How long it waited for its turn. */
   waitedMs?: number;
-  /** Decisions that met a commit of another writer and were taken again. */
-  conflicts?: number;
+  /** Decisions that met a commit of another writer and were taken again, so far. */
+  conflicts: number;
   /** Events that came of it. */
   events?: number;
   /** The actor's version after it. */

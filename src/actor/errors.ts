@@ -41,14 +41,14 @@ export class InvalidDecisionError extends AnnalError {
   }
 }
 
-/** A command waited in its actor's mailbox until its time was over; it was not decided, and nothing was stored. */
+/** A command (or a look at a state) was not done within its time, most likely because it waited for others; nothing was stored. */
 export class CommandTimeoutError extends AnnalError {
   readonly code = "command_timeout";
   readonly actor: Actor;
   readonly timeoutMs: number;
 
   constructor(actor: Actor, timeoutMs: number) {
-    super(`${nameOf(actor)}: the command waited ${timeoutMs} ms for its turn; nothing was stored`);
+    super(`${nameOf(actor)}: ${timeoutMs} ms were over before it was asked; nothing was stored`);
     this.actor = { type: actor.type, id: actor.id };
     this.timeoutMs = timeoutMs;
   }

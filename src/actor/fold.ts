@@ -27,7 +27,7 @@ export function evolving({ events, metadata, firstVersion }: CommitEvents): Evol
 }
 
 /**
- * The state after events.
+ * The state after events, its first level frozen: who changes it in place is told at once.
  *
  * @param stored whether they are in the stream already
  * @throws {EvolveFailedError} naming the first that `evolve` cannot take
@@ -43,11 +43,25 @@ export function evolve(
   for (const event of events) {
     try {
       state = kind.evolve(state, event);
-      if (state instanceof Promise)
-        throw new TypeError("evolve returned a promise: it must not be async");
+      assertState(state);
     } catch (error) {
       throw new EvolveFailedError(actor, event, stored, error);
     }
   }
+  if (isPlain(state)) Object.freeze(state);
   return state;
+}
+
+function assertState(state: unknown): void {
+  if (state === undefined) throw new TypeError("evolve returned nothing");
+  if (state instanceof Promise) {
+    state.catch(() => {});
+    throw new TypeError("evolve returned a promise: it must not be async");
+  }
+}
+
+function isPlain(state: unknown): boolean {
+  if (typeof state !== "object" || state === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(state);
+  return prototype === Object.prototype || prototype === Array.prototype;
 }

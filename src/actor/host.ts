@@ -1,7 +1,7 @@
 import { ClosedError, InvalidArgumentError } from "../errors.ts";
 import { abortable } from "../internal/abort.ts";
 import type { ReadBounds } from "../nats/direct.ts";
-import { validateCommitId } from "../store/commit-id.ts";
+import { isMadeUp, validateCommitId } from "../store/commit-id.ts";
 import type { ActorType, AnyEvent, EventMap } from "../store/event.ts";
 import type { EventStore } from "../store/event-store.ts";
 import { internalsOf, type StoreInternals } from "../store/internals.ts";
@@ -11,11 +11,17 @@ import type { ActiveActor, ActorState } from "./active-actor.ts";
 import { ActorMemory } from "./actor-memory.ts";
 import { Call, type CommandOutcome, typeOf } from "./call.ts";
 import { Commands } from "./commands.ts";
-import type { AnyActorKind, CommandOf, EventOf, Evolving, StateOf } from "./definition.ts";
+import {
+  type AnyActorKind,
+  type CommandOf,
+  type EventOf,
+  type Evolving,
+  SNAPSHOT_EVERY,
+  type StateOf,
+} from "./definition.ts";
 import { actorChannels, type SendMessage } from "./diagnostics.ts";
 import { Loader, type Past } from "./loader.ts";
 import { type ActorHostOptions, type HostSettings, resolveHostOptions } from "./options.ts";
-import { isUnrepeatable } from "./recent-commands.ts";
 import type { SendOptions } from "./send-options.ts";
 import { ActorSnapshots } from "./snapshots.ts";
 
@@ -106,26 +112,20 @@ export class ActorHost<Kind extends AnyActorKind = AnyActorKind> {
   #closing: Promise<void> | undefined;
 
   private constructor(
-    store: EventStore,
+    internals: StoreInternals,
     kinds: ReadonlyMap<string, AnyActorKind>,
     settings: HostSettings,
     snapshots: ActorSnapshots | undefined,
   ) {
-    const internals = internalsOf(store);
     this.#internals = internals;
     this.#kinds = kinds;
     this.#settings = settings;
     this.#snapshots = snapshots;
     this.#memory = new ActorMemory(settings, (active) => this.#onLeave(active));
     this.#loader = new Loader(internals, snapshots);
-    this.#commands = new Commands({
-      store,
-      internals,
-      settings,
-      loader: this.#loader,
-      memory: this.#memory,
-      onAppended: (active) => this.#onAppended(active),
-    });
+    this.#commands = new Commands(internals, this.#loader, this.#memory, settings, (active) =>
+      this.#onAppended(active),
+    );
     this.#onRollback = () => {
       for (const active of this.#memory.all()) active.forget();
     };
@@ -161,7 +161,7 @@ export class ActorHost<Kind extends AnyActorKind = AnyActorKind> {
       snapshotBucket !== undefined && wanted
         ? await ActorSnapshots.open(internals, snapshotBucket, options.signal)
         : undefined;
-    return new ActorHost(anyStore(store), byType, settings, snapshots);
+    return new ActorHost(internals, byType, settings, snapshots);
   }
 
   /**
@@ -213,7 +213,10 @@ export class ActorHost<Kind extends AnyActorKind = AnyActorKind> {
       return typed(versioned(await abortable(past, signal)));
     }
     const active = this.#obtain(actor);
-    if (!fresh && active.current !== undefined) return typed(versioned(active.current));
+    if (!fresh && active.current !== undefined && !this.#commands.isStale(active)) {
+      active.usedAt = performance.now();
+      return typed(versioned(active.current));
+    }
     return typed(versioned(await abortable(this.#look(active, bounds, signal), signal)));
   }
 
@@ -229,8 +232,8 @@ export class ActorHost<Kind extends AnyActorKind = AnyActorKind> {
   }
 
   /**
-   * Takes no more commands, ends those that were sent, and writes the snapshots of what was in memory. The store stays
-   * open. Safe to call again; all calls end together.
+   * Takes no more commands, ends those that were sent, and writes the snapshots of what was in memory, for ten seconds at
+   * most. The store stays open. Safe to call again; all calls end together.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -244,9 +247,9 @@ export class ActorHost<Kind extends AnyActorKind = AnyActorKind> {
   async #close(): Promise<void> {
     await this.#memory.drain();
     this.#internals.context.rollbackListeners.delete(this.#onRollback);
-    for (const active of this.#memory.all()) this.#onLeave(active);
+    const left = [...this.#memory.all()].filter(isWorthSnapshot);
     this.#memory.clear();
-    await this.#snapshots?.close();
+    await this.#snapshots?.close(left);
   }
 
   #send(actor: Actor, command: unknown, options: SendOptions): Promise<CommandOutcome> {
@@ -275,10 +278,11 @@ export class ActorHost<Kind extends AnyActorKind = AnyActorKind> {
     const turn = this.#memory.enter(active, bounds.deadline, bounds.timeoutMs, signal);
     if (turn !== undefined) await turn;
     try {
-      if (active.current === undefined || active.confirmedAt < arrivedAt) {
-        await this.#loader.catchUp(active, bounds);
-      }
-      if (active.current === undefined) throw new TypeError(`${active.subject} is not loaded`);
+      do {
+        if (active.current === undefined || active.confirmedAt < arrivedAt) {
+          await this.#loader.catchUp(active, bounds);
+        }
+      } while (active.current === undefined);
       return active.current;
     } finally {
       this.#memory.leave(active, performance.now());
@@ -305,26 +309,34 @@ export class ActorHost<Kind extends AnyActorKind = AnyActorKind> {
 
   #message(actor: Actor, command: unknown, { commandId, headers }: SendOptions): SendMessage {
     const { stream } = this.#internals.context;
-    return { stream, actor, command: typeOf(command), commandId, headers: { ...headers } };
+    return {
+      stream,
+      actor,
+      command: typeOf(command),
+      commandId,
+      headers: { ...headers },
+      conflicts: 0,
+    };
   }
 
   /** A commit was added to an actor in memory. */
   #onAppended(active: ActiveActor): void {
-    const every = active.kind.snapshot?.every;
-    if (every !== undefined && active.commitsSince >= every) this.#offer(active);
+    const { snapshot } = active.kind;
+    if (snapshot === undefined || active.commitsSince < (snapshot.every ?? SNAPSHOT_EVERY)) return;
+    active.commitsSince = 0;
+    if (!active.withoutSnapshot) this.#snapshots?.offer(active);
   }
 
   #onLeave(active: ActiveActor): void {
-    const { current, snapshotVersion } = active;
-    if (current !== undefined && current.version > snapshotVersion) this.#offer(active);
+    if (isWorthSnapshot(active)) this.#snapshots?.offer(active);
   }
+}
 
-  #offer(active: ActiveActor): void {
-    if (active.keepsSnapshot || active.inDoubt) return;
-    active.commitsSince = 0;
-    active.snapshotVersion = active.current?.version ?? 0;
-    this.#snapshots?.offer(active);
-  }
+/** Whether the snapshot that stands is not of the state that the actor has. */
+function isWorthSnapshot(active: ActiveActor): boolean {
+  const { current, snapshotVersion, inDoubt, withoutSnapshot } = active;
+  if (current === undefined || inDoubt || withoutSnapshot) return false;
+  return current.version > snapshotVersion;
 }
 
 function checkCommandId(commandId: string): void {
@@ -334,7 +346,7 @@ function checkCommandId(commandId: string): void {
     const expected = "1 to 128 printable ASCII characters without spaces";
     throw new InvalidArgumentError("commandId", expected, commandId, { cause });
   }
-  if (!isUnrepeatable(commandId)) return;
+  if (!isMadeUp(commandId)) return;
   throw new InvalidArgumentError("commandId", "a first character other than ~", commandId);
 }
 
@@ -352,11 +364,6 @@ function pastOf({ version, at }: StateOptions): Past | undefined {
 
 function versioned({ state, version, position }: ActorState): VersionedState {
   return { state, version, position };
-}
-
-/** What is appended to it has the types of its definition, which `KnownTo` compares with the store's. */
-function anyStore<Events extends EventMap>(store: EventStore<Events>): EventStore {
-  return typed(store);
 }
 
 function typed<T>(value: unknown): T {

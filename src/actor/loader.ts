@@ -14,18 +14,18 @@ import type { ActorSnapshots } from "./snapshots.ts";
 /** Which earlier state: behind an event, or as it was at a time. */
 export type Past = { readonly version: number } | { readonly at: Date };
 
-/** What commits are folded into. */
-interface Folding {
-  readonly kind: AnyActorKind;
-  readonly actor: Actor;
+/** An actor, and which commands it remembers. */
+type Remembering = Pick<ActiveActor, "kind" | "actor" | "subject" | "recent">;
+
+/** What commits are folded into. `recent` is told of each of them. */
+interface Folding extends Remembering {
   readonly from: ActorState;
-  /** Told of each commit. */
-  readonly recent?: RecentCommands;
   readonly until?: Past;
 }
 
 interface Folded {
   readonly current: ActorState;
+  readonly recent: RecentCommands;
   readonly commits: number;
 }
 
@@ -53,19 +53,19 @@ export class Loader {
 
   /**
    * Looks at the actor's head, and reads what others have appended. Where the stream no longer shows what is known, all
-   * of it is read anew.
+   * of it is read anew. Where what is known is given up meanwhile, nothing is known then.
    *
    * @returns whether anything has changed
    */
   async catchUp(active: ActiveActor, bounds: ReadBounds): Promise<boolean> {
-    const { current, subject } = active;
+    const { current, subject, epoch } = active;
     if (current === undefined) {
       await this.load(active, bounds);
       return true;
     }
     const askedAt = performance.now();
     const head = await this.#internals.history.head(subject, bounds, "leader");
-    if ((head?.message.sequence ?? 0) === current.position && isAt(current, head)) {
+    if (active.epoch === epoch && isAt(current, head)) {
       active.confirmedAt = askedAt;
       active.inDoubt = false;
       return false;
@@ -76,17 +76,20 @@ export class Loader {
         active.forget();
         return await this.#load(active, bounds, told);
       }
-      active.current = caughtUp.current;
-      active.commitsSince += caughtUp.commits;
-      active.confirmedAt = askedAt;
-      active.inDoubt = false;
+      if (active.epoch === epoch) {
+        active.current = caughtUp.current;
+        active.recent = caughtUp.recent;
+        active.commitsSince += caughtUp.commits;
+        active.confirmedAt = askedAt;
+        active.inDoubt = false;
+      }
       return caughtUp.current;
     });
     return true;
   }
 
   /**
-   * An earlier state, made of the stream alone.
+   * An earlier state, from the snapshot on where that is early enough.
    *
    * @throws {InvalidArgumentError} of a version that the actor has not reached
    */
@@ -99,67 +102,91 @@ export class Loader {
   ): Promise<ActorState> {
     return this.#traced(actor, "past", async (told) => {
       const { history } = this.#internals;
-      const head = await history.head(subject, bounds, "leader");
-      const toVersion = "version" in until ? until.version : Number.MAX_SAFE_INTEGER;
+      const [found, head] = await Promise.all([
+        this.#snapshots?.read(kind, actor, subject, bounds) ?? "none",
+        history.head(subject, bounds, "leader"),
+      ]);
       const version = head?.version ?? 0;
-      if ("version" in until && toVersion > version) {
+      const toVersion = "version" in until ? until.version : version;
+      if (toVersion > version) {
         throw new InvalidArgumentError("version", `at most the actor's, ${version}`, toVersion);
       }
-      const range = { fromVersion: 1, toVersion };
-      const from = beginning(kind);
-      if (head === undefined) return from;
-      const commits = history.commits(subject, range, bounds, head);
-      const folded = await this.#fold({ kind, actor, from, until }, commits);
-      told.commits = folded.commits;
-      return folded.current;
+      if (head === undefined || toVersion === 0) return beginning(kind);
+      const read = async (from: ActorState): Promise<ActorState> => {
+        const range = { fromVersion: from.version + 1, toVersion };
+        const commits = history.commits(subject, range, bounds, head);
+        const recent = new RecentCommands(0);
+        const folded = await this.#fold({ kind, actor, subject, from, recent, until }, commits);
+        told.snapshotVersion = from.version;
+        told.commits = folded.commits;
+        return folded.current;
+      };
+      const from = typeof found === "object" ? found.current : undefined;
+      if (from === undefined || !isEarly(from, until)) return await read(beginning(kind));
+      if (!(await this.#stands(subject, from, bounds))) return await read(beginning(kind));
+      try {
+        return await read(from);
+      } catch (error) {
+        if (!(error instanceof EvolveFailedError)) throw error;
+        return await read(beginning(kind));
+      }
     });
   }
 
   async #load(active: ActiveActor, bounds: ReadBounds, told: LoadMessage): Promise<ActorState> {
-    const { kind, actor, subject } = active;
+    const { kind, actor, subject, epoch } = active;
     const askedAt = performance.now();
     const [found, head] = await Promise.all([
-      this.#snapshots?.read(kind, actor, subject) ?? "none",
+      this.#snapshots?.read(kind, actor, subject, bounds) ?? "none",
       this.#internals.history.head(subject, bounds, "leader"),
     ]);
-    const snapshot = typeof found === "object" ? found : undefined;
-    let commits = 0;
-    let current: ActorState | undefined;
-    if (snapshot !== undefined) {
-      active.recent = new RecentCommands(kind.rememberedCommands, snapshot.recent);
-      const restored = await this.#behind(active, snapshot.current, head, bounds, told);
-      const reason = typeof restored === "string" ? restored : undefined;
-      this.#snapshots?.tellRead(actor, snapshot.current.version, askedAt, reason);
-      if (typeof restored === "object") ({ current, commits } = restored);
+    let loaded: Folded | string = "there is none";
+    if (typeof found === "object") {
+      const { current, recent } = found;
+      const remembered = new RecentCommands(kind.rememberedCommands, recent);
+      const of = { kind, actor, subject, recent: remembered };
+      loaded = await this.#behind(of, current, head, bounds, told);
+      const reason = typeof loaded === "string" ? loaded : undefined;
+      this.#snapshots?.tellRead(actor, current.version, askedAt, reason);
+      if (typeof loaded !== "string") told.snapshotVersion = current.version;
     }
-    const snapshotVersion = current === undefined ? 0 : (snapshot?.current.version ?? 0);
-    if (current === undefined) {
-      active.recent = new RecentCommands(kind.rememberedCommands);
-      const folded = await this.#tail(active, beginning(kind), head, bounds, told);
-      if (folded === BROKEN) throw new TypeError(`${subject} has no beginning`);
-      ({ current, commits } = folded);
+    if (typeof loaded === "string") {
+      const recent = new RecentCommands(kind.rememberedCommands);
+      const whole = await this.#tail(
+        { kind, actor, subject, recent },
+        beginning(kind),
+        head,
+        bounds,
+      );
+      if (whole === BROKEN) throw new TypeError(`${subject} has no beginning`);
+      loaded = whole;
     }
-    active.current = current;
-    active.snapshotVersion = snapshotVersion;
-    active.commitsSince = commits;
-    active.keepsSnapshot = found === "newer";
-    active.confirmedAt = askedAt;
-    active.inDoubt = false;
-    told.snapshotVersion = snapshotVersion;
-    return current;
+    told.commits = loaded.commits;
+    if (active.epoch === epoch) {
+      active.current = loaded.current;
+      active.recent = loaded.recent;
+      active.snapshotVersion = told.snapshotVersion ?? 0;
+      active.commitsSince = loaded.commits;
+      active.withoutSnapshot = found === "newer";
+      active.confirmedAt = askedAt;
+      active.inDoubt = false;
+    }
+    return loaded.current;
   }
 
   /** The state that goes on from what was known; why not, where that cannot be used. */
   async #behind(
-    active: ActiveActor,
+    of: Remembering,
     current: ActorState,
     head: StoredCommit | undefined,
     bounds: ReadBounds,
     told: LoadMessage,
   ): Promise<Folded | string> {
     try {
-      const folded = await this.#tail(active, current, head, bounds, told);
-      return folded === BROKEN ? "its commit does not stand in the stream" : folded;
+      const folded = await this.#tail(of, current, head, bounds);
+      if (folded === BROKEN) return "its commit does not stand in the stream";
+      told.commits = folded.commits;
+      return folded;
     } catch (error) {
       // the state may be of another shape than its version says: what the stream holds decides
       if (error instanceof EvolveFailedError) return error.message;
@@ -169,28 +196,22 @@ export class Loader {
 
   /** The state after the commits behind `from` up to the head, whether `from` itself stands in the stream or not. */
   async #tail(
-    active: ActiveActor,
+    { kind, actor, subject, recent }: Remembering,
     from: ActorState,
     head: StoredCommit | undefined,
     bounds: ReadBounds,
-    told: LoadMessage,
   ): Promise<Folded | typeof BROKEN> {
-    const { kind, actor, subject } = active;
-    if (head === undefined) return from.version === 0 ? { current: from, commits: 0 } : BROKEN;
-    if (isAt(from, head)) return { current: from, commits: 0 };
-    if (head.version <= from.version) return BROKEN;
+    if (isAt(from, head)) return { current: from, recent, commits: 0 };
+    if (head === undefined || head.version <= from.version) return BROKEN;
     const range = { fromVersion: from.version + 1 };
     const commits = this.#internals.history.commits(subject, range, bounds, head);
     const standing = this.#stands(subject, from, bounds);
     standing.catch(() => {});
-    // a tail that is not read to its end is read again: its commands are not to be remembered twice
-    const recent = active.recent.copy();
     try {
-      const folded = await this.#fold({ kind, actor, from, recent }, commits);
-      told.commits = folded.commits;
-      if (!(await standing)) return BROKEN;
-      active.recent = recent;
-      return folded;
+      // a tail that is not read to its end is read again: its commands are not to be remembered twice
+      const folding = { kind, actor, subject, from, recent: recent.copy() };
+      const folded = await this.#fold(folding, commits);
+      return (await standing) ? folded : BROKEN;
     } catch (error) {
       // what does not go together need not be damaged
       if (!(await standing)) return BROKEN;
@@ -199,25 +220,21 @@ export class Loader {
   }
 
   /** Whether the commit behind which the state is stands where it stood. */
-  async #stands(
-    subject: string,
-    { position, commitId }: ActorState,
-    bounds: ReadBounds,
-  ): Promise<boolean> {
-    if (position === 0) return true;
-    const found = await this.#internals.history.bySequence(subject, position, bounds);
-    return found?.commitId === commitId;
+  async #stands(subject: string, from: ActorState, bounds: ReadBounds): Promise<boolean> {
+    if (from.position === 0) return true;
+    return isAt(from, await this.#internals.history.bySequence(subject, from.position, bounds));
   }
 
   async #fold(
-    { kind, actor, from, recent, until }: Folding,
+    { kind, actor, subject, from, recent, until }: Folding,
     commits: AsyncIterable<StoredCommit>,
   ): Promise<Folded> {
     const { interpreter } = this.#internals;
     let current = from;
     let count = 0;
     for await (const { payload, firstVersion, version, message, commitId } of commits) {
-      if (until !== undefined && "at" in until && message.timestampMs > until.at.getTime()) break;
+      const { sequence: position, timestampMs: storedAtMs } = message;
+      if (until !== undefined && "at" in until && storedAtMs > until.at.getTime()) break;
       const shapes = interpreter.shapes(actor, payload.events, firstVersion);
       const shaped = shapes instanceof Promise ? await shapes : shapes;
       const last = until !== undefined && "version" in until ? until.version : version;
@@ -225,12 +242,11 @@ export class Loader {
       const { metadata } = payload;
       const taken = evolving({ events, metadata, firstVersion });
       const state = evolve(kind, actor, current.state, taken, true);
-      const position = message.sequence;
-      current = { state, version: Math.min(last, version), position, commitId };
-      recent?.add(commitId, position);
+      current = { state, version: Math.min(last, version), position, commitId, storedAtMs };
+      recent.add(commitId, position, subject);
       count++;
     }
-    return { current, commits: count };
+    return { current, recent, commits: count };
   }
 
   async #traced(
@@ -251,10 +267,25 @@ export class Loader {
 
 /** The state of an actor without events. */
 function beginning({ initialState }: AnyActorKind): ActorState {
-  return { state: initialState, version: 0, position: 0, commitId: "" };
+  return { state: initialState, version: 0, position: 0, commitId: "", storedAtMs: undefined };
 }
 
-function isAt({ position, commitId }: ActorState, head: StoredCommit | undefined): boolean {
-  if (head === undefined) return position === 0;
-  return head.message.sequence === position && head.commitId === commitId;
+/** Whether the state is that behind this commit. Ids of commands may come again in a stream that was made anew. */
+function isAt(
+  { position, commitId, version, storedAtMs }: ActorState,
+  commit: StoredCommit | undefined,
+): boolean {
+  if (commit === undefined) return position === 0;
+  const { message } = commit;
+  return (
+    message.sequence === position &&
+    commit.commitId === commitId &&
+    commit.version === version &&
+    (storedAtMs === undefined || storedAtMs === message.timestampMs)
+  );
+}
+
+function isEarly({ version, storedAtMs }: ActorState, until: Past): boolean {
+  if ("version" in until) return version <= until.version;
+  return storedAtMs !== undefined && storedAtMs <= until.at.getTime();
 }

@@ -9,8 +9,8 @@ export interface ActorHostOptions {
   readonly maxActors?: number | undefined;
   /** Commands that wait in the mailbox of one actor; more are refused with `OverloadedError`. @default 1_000 */
   readonly maxMailbox?: number | undefined;
-  /** Commands that wait in all mailboxes; more are refused with `OverloadedError`. @default 100_000 */
-  readonly maxQueuedCommands?: number | undefined;
+  /** Commands that run or wait in the host; more are refused with `OverloadedError`. @default 100_000 */
+  readonly maxCommands?: number | undefined;
   /** How long a command may take, waiting for its turn and deciding again included. @default 10_000 */
   readonly commandTimeoutMs?: number | undefined;
   /** How often a command is decided again because another writer was faster. @default 20 */
@@ -20,7 +20,10 @@ export interface ActorHostOptions {
    * decided on current state; one request, saved where the state is known to be as young as the command. @default true
    */
   readonly verifyRejections?: boolean | undefined;
-  /** KV bucket of the snapshots, made where it is not there; false for none. @default `<stream>_actors` */
+  /**
+   * KV bucket of the snapshots, made where it is not there; false for none. Hosts that share it must mean the same by an
+   * actor type and its snapshot version. @default `<stream>_actors`
+   */
   readonly snapshotBucket?: string | false | undefined;
   /** The clock of `context.receivedAt`: milliseconds since 1970. @default Date.now */
   readonly now?: (() => number) | undefined;
@@ -33,7 +36,7 @@ export interface HostSettings {
   readonly idleMs: number;
   readonly maxActors: number;
   readonly maxMailbox: number;
-  readonly maxQueuedCommands: number;
+  readonly maxCommands: number;
   readonly commandTimeoutMs: number;
   readonly maxConflicts: number;
   readonly verifyRejections: boolean;
@@ -59,7 +62,7 @@ export function resolveHostOptions(given: ActorHostOptions, stream: string): Hos
     idleMs: of("idleMs", 60_000, 1),
     maxActors: of("maxActors", 100_000, 1),
     maxMailbox: of("maxMailbox", 1_000, 1),
-    maxQueuedCommands: of("maxQueuedCommands", 100_000, 1),
+    maxCommands: of("maxCommands", 100_000, 1),
     commandTimeoutMs: of("commandTimeoutMs", 10_000, 1),
     maxConflicts: of("maxConflicts", 20, 0),
     verifyRejections,

@@ -1,5 +1,8 @@
+import { within } from "../internal/within.ts";
 import { endOfValue } from "../internal/msgpack-bounds.ts";
 import { Bucket, type BucketEntry } from "../nats/bucket.ts";
+import type { ReadBounds } from "../nats/direct.ts";
+import type { PublishOutcome } from "../nats/publish.ts";
 import type { StoreInternals } from "../store/internals.ts";
 import { bigintExtension, pack, unpack } from "../store/packing.ts";
 import { maxDepth, serialisable } from "../store/serialisable.ts";
@@ -18,9 +21,7 @@ export interface ActorSnapshot {
 export type FoundSnapshot = ActorSnapshot | "none" | "newer";
 
 interface Offer {
-  readonly kind: AnyActorKind;
-  readonly actor: Actor;
-  readonly key: string;
+  readonly active: ActiveActor;
   readonly current: ActorState;
   readonly recent: readonly number[];
 }
@@ -39,6 +40,8 @@ const WRITE_MS = 5_000;
 const OPEN_MS = 5_000;
 /** How long a bucket that does not answer is left alone. */
 const REST_MS = 5_000;
+/** What is not written then is dropped. */
+const CLOSE_MS = 10_000;
 
 /**
  * Snapshots of actors in a KV bucket, one entry an actor. They only save time: what hinders them is told on the channel
@@ -77,48 +80,71 @@ export class ActorSnapshots {
   }
 
   /** The actor's snapshot, if it can be read, soon. Whether its commit still stands is for the caller to find out. */
-  async read(kind: AnyActorKind, actor: Actor, subject: string): Promise<FoundSnapshot> {
-    if (kind.snapshot === undefined) return "none";
+  async read(
+    kind: AnyActorKind,
+    actor: Actor,
+    subject: string,
+    { timeoutMs, deadline }: ReadBounds,
+  ): Promise<FoundSnapshot> {
+    const bucket = kind.snapshot === undefined ? undefined : this.#usable();
+    if (bucket === undefined) return "none";
     const startedAt = performance.now();
     try {
-      const bucket = this.#usable();
-      if (bucket === undefined) return "none";
-      const entry = await this.#get(bucket, subject);
+      const bounds = { timeoutMs: Math.min(READ_MS, timeoutMs), deadline };
+      const entry = await this.#get(bucket, subject, bounds);
       if (entry === undefined || entry.deleted) return "none";
       const found = parse(kind, entry.data);
-      if (typeof found === "object") return found;
-      this.#tell(actor, "ignored", startedAt, { version: undefined, reason: found });
-      return found.startsWith("a newer") ? "newer" : "none";
+      if ("current" in found) return found;
+      this.tellRead(actor, undefined, startedAt, found.reason);
+      return found.isNewer ? "newer" : "none";
     } catch (error) {
-      this.#tell(actor, "ignored", startedAt, { version: undefined, reason: reasonOf(error) });
+      this.tellRead(actor, undefined, startedAt, reasonOf(error));
       return "none";
     }
   }
 
   /** Says that a snapshot was used, or why not. */
-  tellRead(actor: Actor, version: number, startedAt: number, reason: string | undefined): void {
+  tellRead(
+    actor: Actor,
+    version: number | undefined,
+    startedAt: number,
+    reason: string | undefined,
+  ): void {
     const what = reason === undefined ? "restored" : "ignored";
     this.#tell(actor, what, startedAt, { version, reason });
   }
 
   /** Has the actor's state written, some time soon. */
-  offer({ kind, actor, subject, current, recent }: ActiveActor): void {
+  offer(active: ActiveActor): void {
+    const { kind, actor, subject, current, recent } = active;
     if (kind.snapshot === undefined || current === undefined) return;
     const key = this.#keyOf(subject);
-    if (!this.#closing && this.#waiting.size >= MAX_WAITING && !this.#waiting.has(key)) {
+    if (this.#waiting.size >= MAX_WAITING && !this.#waiting.has(key)) {
       const reason = `${MAX_WAITING} snapshots wait already`;
       this.#tell(actor, "dropped", performance.now(), { version: current.version, reason });
       return;
     }
-    this.#waiting.set(key, { kind, actor, key, current, recent: recent.toData() });
+    this.#waiting.set(key, { active, current, recent: recent.toData() });
     if (this.#writers < WRITTEN_AT_ONCE) void this.#write();
   }
 
-  /** Resolves when all that was offered is written, or was dropped. */
-  async close(): Promise<void> {
+  /** Resolves when the last of these, and all that was offered before, are written, or were dropped: after a while, all are. */
+  async close(last: Iterable<ActiveActor>): Promise<void> {
+    const deadline = performance.now() + CLOSE_MS;
+    for (const active of last) {
+      while (this.#waiting.size >= MAX_WAITING && performance.now() < deadline) {
+        await new Promise(setImmediate);
+      }
+      this.offer(active);
+    }
     this.#closing = true;
-    if (this.size > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
-    await this.#opening;
+    const idle = new Promise<void>((resolve) => (this.#idle = resolve));
+    if (this.size > 0) await within(idle, Math.max(1, deadline - performance.now()));
+    for (const [key, { active, current }] of this.#waiting) {
+      const reason = "the host closes";
+      this.#waiting.delete(key);
+      this.#tell(active.actor, "dropped", performance.now(), { version: current.version, reason });
+    }
   }
 
   async #write(): Promise<void> {
@@ -130,39 +156,65 @@ export class ActorSnapshots {
       if (next.done === true) break;
       const [key, offer] = next.value;
       this.#waiting.delete(key);
-      await this.#put(offer);
+      await this.#put(key, offer);
     }
     this.#writers--;
     if (this.size === 0) this.#idle?.();
   }
 
-  async #put(offer: Offer): Promise<void> {
-    const { actor, key, current } = offer;
-    const startedAt = performance.now();
+  async #put(key: string, { active, current, recent }: Offer): Promise<void> {
+    const { kind, actor, subject } = active;
     const { version } = current;
+    const startedAt = performance.now();
     let bytes = 0;
     try {
       const bucket = this.#usable();
       if (bucket === undefined) throw new Error(`bucket ${this.#name} does not answer`);
-      const data = format(offer);
+      const storedAtMs = await this.#standing(subject, current);
+      // what cannot be written now could not be the next time either
+      active.withoutSnapshot = true;
+      const data = format(kind, { ...current, storedAtMs }, recent);
       bytes = data.length;
-      if (bytes > bucket.maxEntryBytes) {
-        throw new RangeError(`it has ${bytes} bytes, the limit is ${bucket.maxEntryBytes}`);
-      }
-      const outcome = await bucket.put({ key, data }, undefined, WRITE_MS);
-      if (outcome.kind !== "stored") {
-        if (outcome.kind !== "refused") this.#rest();
-        throw new Error(outcome.kind === "refused" ? outcome.description : "no answer");
-      }
+      const limit = bucket.maxEntryBytes;
+      if (bytes > limit) throw new RangeError(`it has ${bytes} bytes, the limit is ${limit}`);
+      active.withoutSnapshot = false;
+      await this.#store(bucket, key, data);
+      active.snapshotVersion = Math.max(active.snapshotVersion, version);
       this.#tell(actor, "written", startedAt, { version, bytes });
     } catch (error) {
       this.#tell(actor, "dropped", startedAt, { version, bytes, reason: reasonOf(error) });
     }
   }
 
-  async #get(bucket: Bucket, subject: string): Promise<BucketEntry | undefined> {
+  async #store(bucket: Bucket, key: string, data: Uint8Array): Promise<void> {
+    let outcome: PublishOutcome;
     try {
-      return await bucket.get(this.#keyOf(subject), { timeoutMs: READ_MS });
+      outcome = await bucket.put({ key, data }, undefined, WRITE_MS);
+    } catch (error) {
+      this.#rest();
+      throw error;
+    }
+    if (outcome.kind === "stored") return;
+    if (outcome.kind === "refused") throw new Error(outcome.description);
+    this.#rest();
+    throw new Error("no answer");
+  }
+
+  /** When the commit that the state stands behind was stored: by that, and its id, it is recognised. */
+  async #standing(subject: string, { position, commitId }: ActorState): Promise<number> {
+    const bounds = { timeoutMs: WRITE_MS };
+    const commit = await this.#internals.history.bySequence(subject, position, bounds);
+    if (commit?.commitId !== commitId) throw new Error("its commit does not stand in the stream");
+    return commit.message.timestampMs;
+  }
+
+  async #get(
+    bucket: Bucket,
+    subject: string,
+    bounds: ReadBounds,
+  ): Promise<BucketEntry | undefined> {
+    try {
+      return await bucket.get(this.#keyOf(subject), bounds);
     } catch (error) {
       this.#rest();
       throw error;
@@ -222,31 +274,39 @@ function openBucket(
   return Bucket.open(connection, { name, newReplicas, maxReadsInFlight: 1_024, ...access });
 }
 
-function format({ kind, current, recent }: Offer): Uint8Array {
-  const { state, version, position, commitId } = current;
+function format(kind: AnyActorKind, current: ActorState, recent: readonly number[]): Uint8Array {
+  const { state, version, position, commitId, storedAtMs } = current;
   const { snapshot } = kind;
   const data = snapshot?.encode === undefined ? state : snapshot.encode(state);
-  const fields = [FORMAT, snapshot?.version ?? 0, version, position, commitId, recent];
+  const place = [version, position, commitId, storedAtMs];
+  const fields = [FORMAT, snapshot?.version ?? 0, ...place, recent];
   return pack([...fields, serialisable(data, "data", undefined)]);
 }
 
-/** A snapshot, or why it is of no use. */
-function parse(kind: AnyActorKind, data: Uint8Array): ActorSnapshot | string {
+/** A snapshot, or why it is of no use, and whether a newer release has written it. */
+function parse(
+  kind: AnyActorKind,
+  data: Uint8Array,
+): ActorSnapshot | { readonly reason: string; readonly isNewer: boolean } {
+  const none = { reason: "it is no snapshot", isNewer: false };
   const end = endOfValue(data, 0, maxDepth + DEPTH, bigintExtension);
   const fields: unknown = end === data.length ? unpack(data, 0, end) : undefined;
-  if (!Array.isArray(fields)) return "it is no snapshot";
-  const [number, schema, version, position, commitId, recent, state]: unknown[] = fields;
-  const { snapshot } = kind;
-  if (typeof number === "number" && number > FORMAT) return `a newer format, ${number}`;
-  if (number !== FORMAT || typeof schema !== "number") return "it is no snapshot";
-  if (schema !== snapshot?.version) {
-    const age = schema > (snapshot?.version ?? 0) ? "a newer" : "an older";
-    return `${age} version, ${schema}`;
+  if (!Array.isArray(fields)) return none;
+  const [format, schema, version, position, commitId, storedAtMs, recent, state]: unknown[] =
+    fields;
+  if (isCount(format) && format > FORMAT) {
+    return { reason: `a newer format, ${format}`, isNewer: true };
   }
-  const isPlace = isCount(version) && isCount(position) && typeof commitId === "string";
-  if (!isPlace || !isCounts(recent)) return "it is no snapshot";
+  if (format !== FORMAT || !isCount(schema)) return none;
+  const { snapshot } = kind;
+  if (schema !== snapshot?.version) {
+    const isNewer = schema > (snapshot?.version ?? 0);
+    return { reason: `${isNewer ? "a newer" : "an older"} version, ${schema}`, isNewer };
+  }
+  const isPlace = isCount(version) && isCount(position) && isCount(storedAtMs);
+  if (!isPlace || typeof commitId !== "string" || !isCounts(recent)) return none;
   const decoded = snapshot.decode === undefined ? state : snapshot.decode(state);
-  return { current: { state: decoded, version, position, commitId }, recent };
+  return { current: { state: decoded, version, position, commitId, storedAtMs }, recent };
 }
 
 function isCount(value: unknown): value is number {

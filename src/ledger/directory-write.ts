@@ -17,7 +17,8 @@ import type { KeyedMutex } from "../internal/keyed-mutex.ts";
 import type { ReadBounds } from "../nats/direct.ts";
 import type { AnyEvent } from "../store/event.ts";
 import type { Actor } from "../store/subject.ts";
-import type { AppendEntryInput, AppendResult } from "../store/writer.ts";
+import type { AppendEntryInput } from "../store/append-input.ts";
+import type { AppendResult } from "../store/writer.ts";
 
 /** What the directory needs of a store to write; any `EventStore` is one. */
 export interface DirectoryStore {

@@ -1,6 +1,30 @@
 import { InvalidArgumentError } from "../errors.ts";
 import type { AnyEvent, Metadata } from "./event.ts";
+import type { ExpectedVersion, PreparedAppend } from "./outgoing.ts";
+import type { Actor } from "./subject.ts";
 import type { CommitOptions } from "./writer.ts";
+
+/** An actor's part of an appendAll. */
+export interface AppendEntryInput {
+  readonly actor: Actor;
+  readonly events: readonly AnyEvent[];
+  readonly expectedVersion: ExpectedVersion;
+}
+
+/** An append whose events were validated and packed by a layer above the store. */
+export interface EncodedAppend {
+  readonly actor: Actor;
+  /** As `encodeBody` packs it. */
+  readonly body: Uint8Array;
+  readonly eventCount: number;
+  readonly expectedVersion: ExpectedVersion;
+  readonly commitId: string;
+  readonly seal?: PreparedAppend["seal"];
+  /** As `CommitOptions.headers`. */
+  readonly extraHeaders?: Readonly<Record<string, string>> | undefined;
+  /** Whether the commit id is the caller's, so that the append may be a repetition. @default false */
+  readonly commitIdGiven?: boolean | undefined;
+}
 
 /** @throws {InvalidArgumentError} where it is no list of events */
 export function eventList<Event extends AnyEvent>(
@@ -41,4 +65,14 @@ export function metadataOf({
     ...(correlationId === undefined ? {} : { correlationId }),
     ...(causationId === undefined ? {} : { causationId }),
   };
+}
+
+/** Room that an appendAll needs in its commit ids for the number of the actor. */
+const MAX_BATCH_ID_LENGTH = 120;
+
+/** @throws {InvalidArgumentError} of an id that leaves no room for the number of the actor */
+export function assertBatchId(commitId: string): void {
+  if (commitId.length <= MAX_BATCH_ID_LENGTH) return;
+  const expected = `at most ${MAX_BATCH_ID_LENGTH} characters for an appendAll`;
+  throw new InvalidArgumentError("commitId", expected, commitId);
 }

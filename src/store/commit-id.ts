@@ -20,3 +20,16 @@ export function validateCommitId(commitId: unknown): asserts commitId is string 
     );
   }
 }
+
+/** Begins the commit ids that nobody gave, so that nobody will repeat them. */
+const MADE_UP = "~";
+
+/** The commit id of an append without one. */
+export function madeUpId(unique: string): string {
+  return `${MADE_UP}${unique}`;
+}
+
+/** Whether nobody gave the commit id. */
+export function isMadeUp(commitId: string): boolean {
+  return commitId.startsWith(MADE_UP);
+}

@@ -100,6 +100,7 @@ export class EventStore<Events extends EventMap = EventMap> {
       history,
       heads,
       appendEncoded: (append, timeoutMs) => writer.appendEncoded(append, timeoutMs),
+      appendAllEncoded: (appends, timeoutMs) => writer.appendAllEncoded(appends, timeoutMs),
     });
   }
 

@@ -1,11 +1,12 @@
 import { InvalidArgumentError } from "../errors.ts";
+import type { EncodedAppend } from "./append-input.ts";
 import type { StoreContext } from "./context.ts";
 import type { EventMap } from "./event.ts";
 import type { EventStore } from "./event-store.ts";
 import type { Heads } from "./heads.ts";
 import type { HistoryReader } from "./history-reader.ts";
 import type { Interpreter } from "./interpreter.ts";
-import type { AppendResult, EncodedAppend } from "./writer.ts";
+import type { AppendResult } from "./writer.ts";
 
 /** What the layers above the store share with it. */
 export interface StoreInternals {
@@ -15,6 +16,11 @@ export interface StoreInternals {
   readonly heads: Heads;
   /** Appends what is packed already: see {@link EncodedAppend}. */
   readonly appendEncoded: (append: EncodedAppend, timeoutMs?: number) => Promise<AppendResult>;
+  /** The same for several actors, all or nothing, each once; ids and headers are those of the first. */
+  readonly appendAllEncoded: (
+    appends: readonly [EncodedAppend, ...EncodedAppend[]],
+    timeoutMs?: number,
+  ) => Promise<readonly AppendResult[]>;
 }
 
 const internals = new WeakMap<object, StoreInternals>();

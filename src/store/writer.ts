@@ -5,7 +5,15 @@ import {
 } from "../errors.ts";
 import { abortable } from "../internal/abort.ts";
 import { uniqueIds } from "../internal/unique-ids.ts";
-import { eventList, metadataOf, validOptions, within } from "./append-input.ts";
+import {
+  type AppendEntryInput,
+  assertBatchId,
+  type EncodedAppend,
+  eventList,
+  metadataOf,
+  validOptions,
+  within,
+} from "./append-input.ts";
 import { type Tell, tellAppend, traceAppend, traceAppendAll } from "./append-tracing.ts";
 import { type Appender, unknownAppend, unresolvedAppend } from "./appender.ts";
 import {
@@ -14,7 +22,7 @@ import {
   unknownBatch,
   unresolvedBatch,
 } from "./batch-appender.ts";
-import { validateCommitId } from "./commit-id.ts";
+import { madeUpId, validateCommitId } from "./commit-id.ts";
 import type { StoreContext } from "./context.ts";
 import { formatCursor } from "./cursor.ts";
 import { appendTracing, channels } from "./diagnostics.ts";
@@ -77,34 +85,10 @@ export interface AppendResult {
   readonly replayed: boolean;
 }
 
-/** An actor's part of an appendAll. */
-export interface AppendEntryInput {
-  readonly actor: Actor;
-  readonly events: readonly AnyEvent[];
-  readonly expectedVersion: ExpectedVersion;
-}
-
-/** An append whose events were validated and packed by a layer above the store. */
-export interface EncodedAppend {
-  readonly actor: Actor;
-  /** As `encodeBody` packs it. */
-  readonly body: Uint8Array;
-  readonly eventCount: number;
-  readonly expectedVersion: number;
-  readonly commitId: string;
-  readonly seal?: PreparedAppend["seal"];
-  /** As `CommitOptions.headers`. */
-  readonly extraHeaders?: Readonly<Record<string, string>> | undefined;
-  /** Whether the commit id is the caller's, so that the append may be a repetition. @default false */
-  readonly commitIdGiven?: boolean | undefined;
-}
-
 type Headers = CommitOptions["headers"];
 
 /** An append that has waited is not sent with less time than this: its outcome would only be unknown. */
 const MIN_LEFT_MS = 5;
-/** Room that an appendAll needs in its commit ids for the number of the actor. */
-const MAX_BATCH_ID_LENGTH = 120;
 
 /** Validates appends, gives them their turns, and ends them all before it closes. */
 export class Writer<Events extends EventMap> {
@@ -143,20 +127,20 @@ export class Writer<Events extends EventMap> {
   }
 
   appendEncoded(encoded: EncodedAppend, timeoutMs?: number): Promise<AppendResult> {
-    const { actor, expectedVersion, body, eventCount, commitId, seal, extraHeaders } = encoded;
-    const append: PreparedAppend = {
-      actor,
-      subject: actorSubject(this.#context.prefix, actor),
-      expectedVersion,
-      body,
-      eventCount,
-      commitId,
-      commitIdGiven: encoded.commitIdGiven ?? false,
-      signal: undefined,
-      extraHeaders: headerLines(extraHeaders),
-      seal,
-    };
-    return this.#append(append, this.#limit(performance.now(), timeoutMs), extraHeaders);
+    const append = this.#prepared(encoded);
+    return this.#append(append, this.#limit(performance.now(), timeoutMs), encoded.extraHeaders);
+  }
+
+  /** Several actors at once, all or nothing; ids, headers and who gave the id are those of the first. */
+  appendAllEncoded(
+    encoded: readonly [EncodedAppend, ...EncodedAppend[]],
+    timeoutMs?: number,
+  ): Promise<readonly AppendResult[]> {
+    const [{ commitId, extraHeaders }] = encoded;
+    assertBatchId(commitId);
+    const appends = encoded.map((append) => this.#prepared(append));
+    const limit = this.#limit(performance.now(), timeoutMs);
+    return this.#appendAll(appends, limit, { commitId, headers: extraHeaders });
   }
 
   #append(append: PreparedAppend, limit: TimeLimit, headers: Headers): Promise<AppendResult> {
@@ -199,16 +183,21 @@ export class Writer<Events extends EventMap> {
     const { signal } = options;
     signal?.throwIfAborted();
     const commitId = this.#commitId(options.commitId);
-    if (commitId.length > MAX_BATCH_ID_LENGTH) {
-      const expected = `at most ${MAX_BATCH_ID_LENGTH} characters for an appendAll`;
-      throw new InvalidArgumentError("commitId", expected, commitId);
-    }
+    assertBatchId(commitId);
     const appends = await this.#prepareAll(entries, commitId, options);
     const limit = this.#limit(calledAt, options.timeoutMs);
+    return this.#appendAll(appends, limit, { ...options, commitId });
+  }
+
+  #appendAll(
+    appends: readonly PreparedAppend[],
+    limit: TimeLimit,
+    { commitId, headers, signal }: CommitOptions & { readonly commitId: string },
+  ): Promise<readonly AppendResult[]> {
     const place = (prepared: readonly PreparedAppend[]): Promise<readonly AppendResult[]> =>
       this.#placeAll(prepared, limit, commitId, signal);
     if (!appendTracing.hasSubscribers) return place(appends);
-    return traceAppendAll(this.#context.stream, commitId, appends, options.headers, place);
+    return traceAppendAll(this.#context.stream, commitId, appends, headers, place);
   }
 
   async #placeAll(
@@ -335,8 +324,24 @@ export class Writer<Events extends EventMap> {
     };
   }
 
+  #prepared(encoded: EncodedAppend): PreparedAppend {
+    const { actor, expectedVersion, body, eventCount, commitId, seal } = encoded;
+    return {
+      actor,
+      subject: actorSubject(this.#context.prefix, actor),
+      expectedVersion,
+      body,
+      eventCount,
+      commitId,
+      commitIdGiven: encoded.commitIdGiven ?? false,
+      signal: undefined,
+      extraHeaders: headerLines(encoded.extraHeaders),
+      seal,
+    };
+  }
+
   #commitId(given: string | undefined): string {
-    if (given === undefined) return this.#nextId();
+    if (given === undefined) return madeUpId(this.#nextId());
     validateCommitId(given);
     return given;
   }

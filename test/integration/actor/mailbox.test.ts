@@ -50,15 +50,15 @@ describe("a mailbox", () => {
     expect(await host.send(alice, deposit())).toMatchObject({ version: 4 });
   });
 
-  it("takes its share of maxQueuedCommands of all mailboxes", async () => {
-    const host = await stage.host({ maxQueuedCommands: 2 });
+  it("takes its share of the maxCommands that run and wait in a host", async () => {
+    const host = await stage.host({ maxCommands: 4 });
     const one = await holdOne(host);
     const two = await holdOne(host, bob);
     const waiting = [host.send(alice, deposit()), host.send(bob, deposit())];
     expect(host.status()).toMatchObject({ commandsRunning: 2, commandsWaiting: 2 });
     const error = await refusal(host.send(bob, deposit()));
     expect(error).toBeInstanceOf(OverloadedError);
-    expect(error).toMatchObject({ option: "maxQueuedCommands", limit: 2 });
+    expect(error).toMatchObject({ option: "maxCommands", limit: 4 });
     one.held.release();
     two.held.release();
     await Promise.all([one.running, two.running, ...waiting]);

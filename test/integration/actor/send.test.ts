@@ -181,7 +181,7 @@ describe("what a host does not take", () => {
     { idleMs: 0 },
     { maxActors: 0 },
     { maxMailbox: 1.5 },
-    { maxQueuedCommands: -1 },
+    { maxCommands: -1 },
     { commandTimeoutMs: Number.NaN },
     { maxConflicts: -1 },
     { verifyRejections: "yes" },

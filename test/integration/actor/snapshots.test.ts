@@ -208,7 +208,8 @@ describe("a state", () => {
     }
     await host.close();
     const dropped = told.filter(({ what }) => what === "dropped");
-    expect(dropped.at(-1)).toMatchObject({ version: 4, reason: expect.stringMatching(reason) });
+    // it is not tried again while the actor is in memory
+    expect(dropped).toMatchObject([{ version: 2, reason: expect.stringMatching(reason) }]);
     expect(written()).toEqual([]);
     const other = await stage.host();
     expect(await other.load(alice)).toMatchObject({ version: 4, state: { balance: 4 } });
