@@ -2,7 +2,7 @@ import { inspect } from "node:util";
 import { jetstream, jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
 import { connect, headers, type NatsConnection } from "@nats-io/transport-node";
 import { ActorHost, type ActorHostOptions } from "../../../src/actor/index.ts";
-import { type ConnectOptions, EventStore } from "../../../src/index.ts";
+import { type ConnectOptions, EventStore, StreamRolledBackError } from "../../../src/index.ts";
 import { freshStream, natsUrl } from "../../support/server.ts";
 import { startWire, type Wire } from "../../support/wire.ts";
 import {
@@ -158,7 +158,8 @@ export class ActorStage implements AsyncDisposable {
     for (const amount of amounts) {
       const data = { amount: Math.abs(amount) };
       const type = amount < 0 ? "Withdrawn" : "Deposited";
-      await this.external.append(actor, [{ type, data }], { expectedVersion: "any" });
+      const options = { expectedVersion: "any" } as const;
+      await insist(() => this.external.append(actor, [{ type, data }], options));
     }
   }
 
@@ -215,6 +216,14 @@ export class ActorStage implements AsyncDisposable {
     await this.#nc.close();
     await this.wire.close();
   }
+}
+
+/** Does again what was told that the stream was rolled back: nothing was stored. */
+export async function insist<T>(work: () => Promise<T>): Promise<T> {
+  const [first] = await Promise.allSettled([work()]);
+  if (first.status === "fulfilled") return first.value;
+  if (!(first.reason instanceof StreamRolledBackError)) throw first.reason;
+  return await work();
 }
 
 /** What a promise rejects with; fails where it resolves. */

@@ -134,7 +134,7 @@ class Rivals {
     }
     const { actor, command } = draft;
     if (command.type === "Transfer" && command.to === actor) return;
-    const commandId = `c${++this.#names}`;
+    const commandId = `command-${++this.#names}`;
     const from = this.#versions.get(actor) ?? 0;
     const came = await this.#until(who, actor, command, commandId);
     const to = await this.stage.external.latestVersion(account(actor));
@@ -209,7 +209,7 @@ describe("three hosts that are sent commands for the same actors at once", () =>
         for (const round of script) await rivals.play(round);
         const audit = await Audit.of(stage.external);
         const others = new Set(
-          (await stage.commitIds(account("a"))).filter((id) => !/^c\d/.test(id)),
+          (await stage.commitIds(account("a"))).filter((id) => !id.startsWith("command-")),
         );
         audit.check(rivals.sent, (commitId) => others.has(commitId));
         await rivals.look(audit);

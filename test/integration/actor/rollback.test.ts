@@ -1,8 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { StreamRolledBackError } from "../../../src/index.ts";
 import { answerTo, publishTo } from "../../support/wire.ts";
 import { account, accountKind, deposit, InsufficientFunds, withdraw } from "./actor-account.ts";
-import { ActorStage, type BankStore, refusal } from "./actor-stage.ts";
+import { ActorStage, type BankStore, insist, refusal } from "./actor-stage.ts";
 import { collidingIds } from "./colliding-ids.ts";
 
 let stage: ActorStage;
@@ -14,14 +13,6 @@ beforeEach(async () => {
 });
 
 afterEach(() => stage[Symbol.asyncDispose]());
-
-/** Sends again what was told that the stream was rolled back: nothing was stored. */
-async function insist<T>(send: () => Promise<T>): Promise<T> {
-  const [first] = await Promise.allSettled([send()]);
-  if (first.status === "fulfilled") return first.value;
-  if (!(first.reason instanceof StreamRolledBackError)) throw first.reason;
-  return await send();
-}
 
 /** The stream is created anew, and a store that knows `bob` finds out. */
 async function rollBack(store: BankStore): Promise<void> {

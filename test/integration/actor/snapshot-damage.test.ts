@@ -39,7 +39,7 @@ async function expectTruth(): Promise<void> {
 }
 
 describe("what is no snapshot in the bucket", () => {
-  const good = [1, 1, 3, 3, "c", [], { balance: 6, count: 3 }];
+  const good = [1, 1, 3, 3, "c", 5, [], { balance: 6, count: 3 }];
   it.each([
     ["random bytes", Uint8Array.from({ length: 300 }, (_, at) => (at * 151) % 256)],
     ["nothing", new Uint8Array(0)],
@@ -48,10 +48,10 @@ describe("what is no snapshot in the bucket", () => {
     ["a list that is too short", pack([1, 1])],
     ["a snapshot with something behind it", Buffer.concat([pack(good), pack(0)])],
     ["half a snapshot", pack(good).subarray(0, 12)],
-    ["a snapshot without a position", pack([1, 1, 3, "3", "c", [], { balance: 6, count: 3 }])],
-    ["a snapshot of half a version", pack([1, 1, 2.5, 3, "c", [], { balance: 6, count: 3 }])],
-    ["a snapshot with half a ring", pack([1, 1, 3, 3, "c", [5], { balance: 6, count: 3 }])],
-    ["a snapshot without a schema version", pack([1, null, 3, 3, "c", [], {}])],
+    ["a snapshot without a position", pack([1, 1, 3, "3", "c", 5, [], { balance: 6, count: 3 }])],
+    ["a snapshot of half a version", pack([1, 1, 2.5, 3, "c", 5, [], { balance: 6, count: 3 }])],
+    ["a snapshot with half a ring", pack([1, 1, 3, 3, "c", 5, [5], { balance: 6, count: 3 }])],
+    ["a snapshot without a schema version", pack([1, null, 3, 3, "c", 5, [], {}])],
   ])("is ignored, said, and replaced: %s", async (_, bytes) => {
     await withSnapshot();
     await stage.put(alice, bytes);
@@ -72,7 +72,7 @@ describe("what is no snapshot in the bucket", () => {
     await withSnapshot();
     await stage.write(account("bob"), 1);
     await stage.write(alice, 4);
-    await stage.put(alice, pack([1, 1, 3, 4, "bobs", [], { balance: 1_000, count: 3 }]));
+    await stage.put(alice, pack([1, 1, 3, 4, "bobs", 5, [], { balance: 1_000, count: 3 }]));
     await expectTruth();
     expect(told[1]).toMatchObject({ what: "ignored", reason: notThere });
   });

@@ -13,7 +13,7 @@ const note: Definition = {
 };
 
 function define(changes: object): unknown {
-  return defineActor({ ...note, ...changes } as Definition);
+  return defineActor({ ...note, ...changes });
 }
 
 describe("defineActor", () => {

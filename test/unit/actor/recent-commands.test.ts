@@ -79,7 +79,7 @@ describe("RecentCommands", () => {
     const recent = new RecentCommands(3);
     const positions = [1, 2 ** 32 - 1, 2 ** 32, Number.MAX_SAFE_INTEGER];
     for (const position of positions) recent.add("a", position, alice);
-    const last = [...positions.slice(1)].reverse();
+    const last = positions.slice(1).reverse();
     expect(recent.find("a", alice)).toEqual(last);
     expect(new RecentCommands(3, recent.toData()).find("a", alice)).toEqual(last);
   });
