@@ -1,6 +1,16 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
+const src = fileURLToPath(new URL("src", import.meta.url));
+
 export default defineConfig({
+  // what examples import, as in tsconfig.json
+  resolve: {
+    alias: [
+      { find: /^annal$/, replacement: `${src}/index.ts` },
+      { find: /^annal\/(\w+)$/, replacement: `${src}/$1/index.ts` },
+    ],
+  },
   test: {
     testTimeout: 60_000,
     hookTimeout: 120_000,

@@ -1,4 +1,4 @@
-import type { ActorKind } from "../actor/definition.ts";
+import type { ActorKind, AnyActorKind } from "../actor/definition.ts";
 import type { Projection, TableMap } from "../projection/definition.ts";
 import type { AnyEvent, EventMap, NewEvent } from "../store/event.ts";
 import { validateActor } from "../store/subject.ts";
@@ -30,13 +30,13 @@ export function given<Events extends EventMap, Tables extends TableMap>(
  *   .when({ type: "Withdraw", amount: 3n })
  *   .then([{ type: "Withdrawn", data: { amount: 3n } }]);
  */
-export function given<State, Command, Event extends AnyEvent>(
-  kind: ActorKind<string, State, Command, Event>,
+export function given<State, Command, Event extends AnyEvent, Events extends EventMap>(
+  kind: ActorKind<string, State, Command, Event, Events>,
   events: readonly NewEvent<NoInfer<Event>>[],
   options?: GivenActorOptions,
 ): GivenActor<State, Command, Event>;
 export function given(
-  subject: Projection | ActorKind,
+  subject: Projection | AnyActorKind,
   events: readonly GivenEvent[],
   { id = "given" }: GivenActorOptions = {},
 ): unknown {

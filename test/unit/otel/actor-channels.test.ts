@@ -22,7 +22,7 @@ const stream = "BANK";
 class InsufficientFunds extends Error {}
 
 function command(headers: Record<string, string> = {}): SendMessage {
-  return { stream, actor, command: "Withdraw", commandId: "c1", headers };
+  return { stream, actor, command: "Withdraw", commandId: "c1", headers, conflicts: 0 };
 }
 
 function load(): Promise<void> {
