@@ -12,7 +12,7 @@ import type { AnyActorKind } from "./definition.ts";
 import { type ActorSnapshotMessage, actorChannels } from "./diagnostics.ts";
 
 /** An actor's state as it was written, and which commands it remembers. */
-export interface ActorSnapshot {
+interface ActorSnapshot {
   readonly current: ActorState;
   readonly recent: readonly number[];
 }

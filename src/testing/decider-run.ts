@@ -29,7 +29,7 @@ export interface Decision<Event extends AnyEvent> {
 }
 
 /** What was handed to a pure function, and changed by it in place, or was to be. */
-export interface InPlaceChange {
+interface InPlaceChange {
   readonly by: "decide" | "evolve";
   readonly cause: Error;
 }
