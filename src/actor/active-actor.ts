@@ -29,8 +29,10 @@ export class ActiveActor {
   recent: RecentCommands;
   /** By `performance.now()`: the state was the actor's last at some time since then. */
   confirmedAt: number = Number.NEGATIVE_INFINITY;
-  /** Whether an append is in doubt, so that the head must be looked at before anything is decided. */
+  /** Whether the state may be old (an append is in doubt, or lost a race), so that the head is looked at before anything is decided. */
   inDoubt = false;
+  /** By `performance.now()`: until then another host has asked for its turn. */
+  yieldUntil = 0;
   /** By `performance.now()`. */
   usedAt = 0;
   /** Version of the last snapshot that was read or written. */

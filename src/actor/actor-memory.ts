@@ -66,6 +66,11 @@ export class ActorMemory {
     return active;
   }
 
+  /** The actor, if it is in memory. */
+  peek(subject: string): ActiveActor | undefined {
+    return this.#actors.peek(subject);
+  }
+
   /** The actor, if it is in memory; this counts as a use. */
   find(subject: string): ActiveActor | undefined {
     return this.#actors.get(subject);

@@ -5,12 +5,11 @@ import {
   TooManyConflictsError,
   VersionConflictError,
 } from "../errors.ts";
-import { backoffMs, sleep } from "../internal/backoff.ts";
+import { type Backoff, backoffMs, sleep } from "../internal/backoff.ts";
 import type { ReadBounds } from "../nats/direct.ts";
 import type { StoredCommit } from "../store/commit.ts";
 import type { AnyEvent } from "../store/event.ts";
 import type { StoreInternals } from "../store/internals.ts";
-import { RACE } from "../store/placement.ts";
 import type { AppendResult } from "../store/writer.ts";
 import type { ActiveActor, ActorState } from "./active-actor.ts";
 import type { ActorMemory } from "./actor-memory.ts";
@@ -24,6 +23,7 @@ import { evolving } from "./fold.ts";
 import type { Loader } from "./loader.ts";
 import type { HostSettings } from "./options.ts";
 import { isOfCommand } from "./recent-commands.ts";
+import { TurnRequests } from "./turn-requests.ts";
 
 /** What commands have met so far. */
 export interface CommandCounts {
@@ -40,6 +40,8 @@ interface Refused {
   readonly byDecide: boolean;
 }
 
+/** Waits between decisions on one command that were too late: not longer than a turn that was asked for. */
+const RACE: Backoff = { firstMs: 1, maxMs: 4 };
 /** With less time left, an append's outcome would only be unknown. */
 const MIN_LEFT_MS = 5;
 const NO_EVENTS: readonly Evolving<AnyEvent>[] = [];
@@ -52,6 +54,7 @@ export class Commands {
   readonly #memory: ActorMemory;
   readonly #settings: HostSettings;
   readonly #appender: DecisionAppender;
+  readonly #turns: TurnRequests;
 
   /** @param onAppended told of each commit of an actor in memory */
   constructor(
@@ -66,6 +69,12 @@ export class Commands {
     this.#memory = memory;
     this.#settings = settings;
     this.#appender = new DecisionAppender(internals, memory, onAppended);
+    this.#turns = new TurnRequests(internals, (subject) => memory.peek(subject));
+  }
+
+  /** Ends what goes on beside commands. */
+  close(): void {
+    this.#turns.close();
   }
 
   /** Waits for the actor's turn, and decides; a command that was there before is told what it came to then. */
@@ -76,13 +85,15 @@ export class Commands {
     let outcome: CommandOutcome | StoredCommit | undefined;
     try {
       if (call.told !== undefined) tellTurn(call.told, active, call);
+      if (active.yieldUntil > 0) await this.#yieldTurn(active, call);
       for (let conflicts = 0; ; ) {
+        const startedAt = performance.now();
         if (active.current === undefined || this.isStale(active)) {
           await this.#bringUpToDate(active, call);
         }
         outcome = await this.#attempt(active, call, conflicts + 1);
         if (outcome !== undefined) break;
-        await this.#afterConflict(active, call, ++conflicts);
+        await this.#afterConflict(active, call, ++conflicts, performance.now() - startedAt);
       }
     } finally {
       this.#memory.leave(active, performance.now());
@@ -107,13 +118,28 @@ export class Commands {
     } while (active.current === undefined);
   }
 
+  /** Another host has asked for its turn: what it appends is read then. */
+  async #yieldTurn(active: ActiveActor, call: Call): Promise<void> {
+    const waitMs = Math.min(active.yieldUntil, call.deadline) - performance.now();
+    active.yieldUntil = 0;
+    if (waitMs <= 0) return;
+    await sleep(waitMs);
+    active.inDoubt = true;
+  }
+
   /** Another writer was faster: goes on after a little while, unless that was too often, or took too long. */
-  async #afterConflict(active: ActiveActor, call: Call, conflicts: number): Promise<void> {
+  async #afterConflict(
+    active: ActiveActor,
+    call: Call,
+    conflicts: number,
+    attemptMs: number,
+  ): Promise<void> {
     this.counts.conflicts++;
     if (call.told !== undefined) call.told.conflicts = conflicts;
     if (conflicts > this.#settings.maxConflicts || performance.now() >= call.deadline) {
       throw new TooManyConflictsError(active.actor, conflicts);
     }
+    this.#turns.lost(active, conflicts, attemptMs);
     if (conflicts > 1) await sleep(backoffMs(RACE, conflicts - 1));
   }
 
@@ -224,8 +250,9 @@ export class Commands {
       if (isOwn && error instanceof CommitIdReusedError) {
         return await this.#storedBefore(active, error.position, call, error);
       }
-      const hasChanged = await this.#loader.catchUp(active, this.#bounds(call));
-      if (isOwn || hasChanged) return undefined;
+      // what was missed is read right before it is decided again
+      active.inDoubt = isOwn;
+      if (isOwn || (await this.#loader.catchUp(active, this.#bounds(call)))) return undefined;
     } else if (error instanceof AppendOutcomeUnknownError) active.inDoubt = true;
     else if (error instanceof StreamRolledBackError) active.forget();
     throw error;

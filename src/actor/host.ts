@@ -246,6 +246,7 @@ export class ActorHost<Kind extends AnyActorKind = AnyActorKind> {
 
   async #close(): Promise<void> {
     await this.#memory.drain();
+    this.#commands.close();
     this.#internals.context.rollbackListeners.delete(this.#onRollback);
     const left = [...this.#memory.all()].filter(isWorthSnapshot);
     this.#memory.clear();
