@@ -16,15 +16,15 @@ describe("a host whose mailbox of an actor is never empty", () => {
     const [busy, other] = [await stage.host(), await stage.host()];
     await busy.send(alice, deposit());
     await other.load(alice);
-    let over = false;
+    const end = new AbortController();
     const lane = async (): Promise<void> => {
-      while (!over) await busy.send(alice, deposit());
+      while (!end.signal.aborted) await busy.send(alice, deposit());
     };
     const lanes = Promise.all(Array.from({ length: 8 }, lane));
     try {
       for (let n = 0; n < 20; n++) await other.send(alice, deposit());
     } finally {
-      over = true;
+      end.abort();
       await lanes;
     }
     expect(other.status().commands).toBe(20);
