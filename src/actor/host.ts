@@ -20,6 +20,7 @@ import {
   type StateOf,
 } from "./definition.ts";
 import { actorChannels, type SendMessage } from "./diagnostics.ts";
+import { IdleRefresh } from "./idle-refresh.ts";
 import { Loader, type Past } from "./loader.ts";
 import { type ActorHostOptions, type HostSettings, resolveHostOptions } from "./options.ts";
 import type { SendOptions } from "./send-options.ts";
@@ -108,6 +109,7 @@ export class ActorHost<Kind extends AnyActorKind = AnyActorKind> {
   readonly #memory: ActorMemory;
   readonly #loader: Loader;
   readonly #commands: Commands;
+  readonly #refresh: IdleRefresh;
   readonly #onRollback: () => void;
   #closing: Promise<void> | undefined;
 
@@ -126,6 +128,7 @@ export class ActorHost<Kind extends AnyActorKind = AnyActorKind> {
     this.#commands = new Commands(internals, this.#loader, this.#memory, settings, (active) =>
       this.#onAppended(active),
     );
+    this.#refresh = new IdleRefresh(internals, this.#memory, this.#loader);
     this.#onRollback = () => {
       for (const active of this.#memory.all()) active.forget();
     };
@@ -245,6 +248,7 @@ export class ActorHost<Kind extends AnyActorKind = AnyActorKind> {
   }
 
   async #close(): Promise<void> {
+    this.#refresh.close();
     await this.#memory.drain();
     this.#commands.close();
     this.#internals.context.rollbackListeners.delete(this.#onRollback);

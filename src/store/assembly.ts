@@ -67,6 +67,7 @@ export async function assemble<Events extends EventMap>(
     replicas: () => condition.replicas,
     guard,
     rollbackListeners,
+    headListeners: new Set(),
     limits: options,
     maxMessageBytes: () =>
       Math.min(connection.maxPayload, condition.maxMessageBytes ?? Number.POSITIVE_INFINITY),

@@ -28,6 +28,8 @@ export interface StoreContext {
   readonly guard: StreamGuard;
   /** Told after a rollback was noticed. */
   readonly rollbackListeners: Set<() => void>;
+  /** Told of the subject of an actor in the cache to which another process has appended, where the store follows. */
+  readonly headListeners: Set<(subject: string) => void>;
   readonly limits: StoreLimits;
   /** Bytes of headers and payload that server and stream take in one message. */
   readonly maxMessageBytes: () => number;

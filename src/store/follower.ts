@@ -154,6 +154,7 @@ export class Follower {
     }
     this.#context.guard.saw(head.sequence, head.commitId);
     cache.refresh(message.subject, head);
+    for (const listener of this.#context.headListeners) listener(message.subject);
   }
 
   #tell(reason: string): void {

@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { DecideContext } from "../../../src/actor/index.ts";
 import { TooManyConflictsError } from "../../../src/index.ts";
@@ -168,5 +169,28 @@ describe("what this process knows of other writers", () => {
     });
     expect(runs.map(({ version }) => version)).toEqual([0, 3]);
     expect(host.status()).toMatchObject({ conflicts: 0 });
+  });
+
+  it("brings an idle actor up to date before it is asked where the store follows the stream", async () => {
+    const { host } = await stage.process({ store: { follow: true } });
+    await host.send(alice, deposit(10));
+    const versions: unknown[] = [];
+    const onLoad = (message: unknown): void => {
+      if (typeof message === "object" && message !== null && "version" in message) {
+        versions.push(message.version);
+      }
+    };
+    subscribe("tracing:annal:actor:load:asyncEnd", onLoad);
+    try {
+      await stage.write(alice, 5, 5);
+      await eventually(() => versions.at(-1) === 3);
+    } finally {
+      unsubscribe("tracing:annal:actor:load:asyncEnd", onLoad);
+    }
+    const asked = await stage.askedBy(async () => {
+      expect(await host.send(alice, withdraw(20))).toMatchObject({ state: { balance: 0 } });
+    });
+    expect(asked).toMatchObject({ appends: 1, heads: 0, commits: 0 });
+    expect(host.status()).toMatchObject({ actorsInMemory: 1, conflicts: 0, commandsRunning: 0 });
   });
 });
