@@ -39,8 +39,10 @@ export class ActiveActor {
   snapshotVersion = 0;
   /** Commits since one was read, or handed over to be written. */
   commitsSince = 0;
-  /** Why no snapshot of it is written: a newer release has written it, or the state cannot be. */
-  withoutSnapshot = false;
+  /** Whether a newer release has written the snapshot, which is not ours to replace. */
+  keepsNewer = false;
+  /** Whether the state cannot be written. */
+  unfit = false;
   /** Counts how often what was known of it was given up. */
   epoch = 0;
   #busy = false;
@@ -94,7 +96,8 @@ export class ActiveActor {
     this.inDoubt = false;
     this.snapshotVersion = 0;
     this.commitsSince = 0;
-    this.withoutSnapshot = false;
+    this.keepsNewer = false;
+    this.unfit = false;
     this.epoch++;
     this.confirmedAt = Number.NEGATIVE_INFINITY;
   }

@@ -97,12 +97,27 @@ export class ActorMemory {
     return undefined;
   }
 
-  /** Gives the turn back. */
+  /** Gives the turn back, and ends the command. */
   leave(active: ActiveActor, now: number): void {
+    this.pass(active, now);
+    this.end();
+  }
+
+  /** Gives the turn back; the command goes on without it, until it is ended. */
+  pass(active: ActiveActor, now: number): void {
     active.usedAt = now;
     active.leave();
+  }
+
+  /** Counts a command no more. */
+  end(): void {
     this.#running--;
     if (this.#idle !== undefined && this.#running === 0 && this.#waiting === 0) this.#idle();
+  }
+
+  /** Of an actor that has nothing, there is nothing to remember. */
+  drop(active: ActiveActor): void {
+    if (!active.isBusy && this.peek(active.subject) === active) this.#actors.delete(active.subject);
   }
 
   /** All actors, the one used longest ago first. */

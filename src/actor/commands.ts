@@ -83,11 +83,13 @@ export class Commands {
     if (turn !== undefined) await turn;
     this.counts.commands++;
     let outcome: CommandOutcome | StoredCommit | undefined;
+    let hasTurn = true;
     try {
       if (call.told !== undefined) tellTurn(call.told, active, call);
       if (active.yieldUntil > 0) await this.#yieldTurn(active, call);
       for (let conflicts = 0; ; ) {
         const startedAt = performance.now();
+        assertTime(active, call, startedAt);
         if (active.current === undefined || this.isStale(active)) {
           await this.#bringUpToDate(active, call);
         }
@@ -95,13 +97,16 @@ export class Commands {
         if (outcome !== undefined) break;
         await this.#afterConflict(active, call, ++conflicts, performance.now() - startedAt);
       }
+      // an earlier state may take long to read: others have their turns meanwhile
+      this.#memory.pass(active, performance.now());
+      hasTurn = false;
+      const told = "payload" in outcome ? await this.#replay(active, outcome, call) : outcome;
+      if (call.told !== undefined) tellOutcome(call.told, told);
+      return told;
     } finally {
-      this.#memory.leave(active, performance.now());
+      if (hasTurn) this.#memory.pass(active, performance.now());
+      this.#memory.end();
     }
-    // an earlier state may take long to read: others have their turns meanwhile
-    const told = "payload" in outcome ? await this.#replay(active, outcome, call) : outcome;
-    if (call.told !== undefined) tellOutcome(call.told, told);
-    return told;
   }
 
   /** Whether the state is known not to be the actor's last. */
@@ -150,7 +155,7 @@ export class Commands {
     attempt: number,
   ): Promise<CommandOutcome | StoredCommit | undefined> {
     const { current, epoch } = active;
-    const { commandId, options, timeoutMs } = call;
+    const { commandId, options } = call;
     if (current === undefined) return undefined;
     if (commandId !== undefined) {
       const places = active.recent.find(commandId, active.subject);
@@ -158,9 +163,7 @@ export class Commands {
       if (first) return first;
     }
     const sentAt = performance.now();
-    if (call.deadline - sentAt < Math.min(MIN_LEFT_MS, timeoutMs / 2)) {
-      throw new CommandTimeoutError(active.actor, timeoutMs);
-    }
+    assertTime(active, call, sentAt);
     options.signal?.throwIfAborted();
     const decision = this.#decide(active, current, call, attempt);
     if ("error" in decision) return await this.#refuse(active, decision, call);
@@ -294,10 +297,11 @@ export class Commands {
     const { metadata } = payload;
     const shaped = await this.#internals.interpreter.shapes(actor, payload.events, firstVersion);
     const events = evolving({ events: shaped, metadata, firstVersion });
-    const { state } =
-      version === active.current?.version
-        ? active.current
-        : await this.#loader.past(kind, actor, subject, { version }, this.#bounds(call));
+    const now = active.current;
+    const isLast = now?.position === message.sequence && now.commitId === commitId;
+    const { state } = isLast
+      ? now
+      : await this.#loader.past(kind, actor, subject, { version }, this.#bounds(call));
     this.counts.replayed++;
     return { state, version, events, position: message.sequence, commitId, replayed: true };
   }
@@ -307,6 +311,12 @@ export class Commands {
     const timeoutMs = Math.min(readTimeoutMs, Math.ceil(deadline - performance.now()));
     return { timeoutMs: Math.max(1, timeoutMs), deadline };
   }
+}
+
+/** @throws {CommandTimeoutError} where so little time is left that the outcome of an append would be unknown */
+function assertTime({ actor }: ActiveActor, { deadline, timeoutMs }: Call, now: number): void {
+  if (deadline - now >= Math.min(MIN_LEFT_MS, timeoutMs / 2)) return;
+  throw new CommandTimeoutError(actor, timeoutMs);
 }
 
 function isSame(

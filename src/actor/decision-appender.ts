@@ -1,6 +1,7 @@
-import { StreamRolledBackError } from "../errors.ts";
+import { AppendTooLargeError, StreamRolledBackError } from "../errors.ts";
 import { uniqueIds } from "../internal/unique-ids.ts";
 import { type EncodedAppend, metadataOf, within } from "../store/append-input.ts";
+import { MAX_BATCH_ACTORS } from "../store/batch-appender.ts";
 import { madeUpId } from "../store/commit-id.ts";
 import type { AnyEvent } from "../store/event.ts";
 import type { StoreInternals } from "../store/internals.ts";
@@ -27,7 +28,12 @@ export interface Prepared {
   readonly others: readonly PackedAppend[];
 }
 
-type PackedAppend = Pick<EncodedAppend, "actor" | "body" | "eventCount" | "expectedVersion">;
+/** Another actor's part of a decision. */
+interface PackedAppend
+  extends Pick<EncodedAppend, "actor" | "body" | "eventCount" | "expectedVersion"> {
+  /** What it was sent behind. */
+  behind?: Head;
+}
 
 const NO_OTHERS: readonly PackedAppend[] = [];
 
@@ -108,6 +114,10 @@ export class DecisionAppender {
     appends: readonly DecidedAppend[],
     { options }: Call,
   ): Promise<Prepared> {
+    const actors = appends.length + 1;
+    if (actors > MAX_BATCH_ACTORS) {
+      throw new AppendTooLargeError("the decision", actors, MAX_BATCH_ACTORS, "actors");
+    }
     const body = await packing;
     const others: PackedAppend[] = [];
     for (const [at, { actor, events, expectedVersion = "any" }] of appends.entries()) {
@@ -152,7 +162,16 @@ export class DecisionAppender {
     call: Call,
   ): Promise<AppendResult> {
     const { commitId, commitIdGiven, extraHeaders } = own;
-    const rest = others.map((other) => ({ ...other, commitId, commitIdGiven, extraHeaders }));
+    const rest = others.map((other) => ({
+      ...other,
+      commitId,
+      commitIdGiven,
+      extraHeaders,
+      seal: (_payload: Uint8Array, _version: number, behind: Head) => {
+        other.behind = behind;
+        return "";
+      },
+    }));
     const sentAt = performance.now();
     const stored = await this.#internals.appendAllEncoded([own, ...rest], leftMs(call));
     const [result, ...results] = stored;
@@ -167,7 +186,7 @@ export class DecisionAppender {
 
   /** Another actor's part of a decision was stored: where it lies idle in memory, its state goes on. */
   async #passOn(
-    { actor, body, eventCount }: PackedAppend,
+    { actor, body, behind }: PackedAppend,
     stored: AppendResult | undefined,
     sentAt: number,
     { deadline, timeoutMs }: Call,
@@ -176,8 +195,9 @@ export class DecisionAppender {
     const other = this.#memory.find(actorSubject(prefix, actor));
     const current = other?.current;
     if (other === undefined || current === undefined || stored === undefined) return;
+    const isBehind = behind?.sequence === current.position && behind.commitId === current.commitId;
+    if (!isBehind || other.isBusy) return;
     const { version, position, commitId } = stored;
-    if (current.version + eventCount !== version || other.isBusy) return;
     const { epoch } = other;
     try {
       void this.#memory.enter(other, deadline, timeoutMs, undefined);

@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from "../errors.ts";
 import type { AnyEvent } from "../store/event.ts";
+import { validateExpectedVersion } from "../store/outgoing.ts";
 import { type Actor, validateActor } from "../store/subject.ts";
 import type { DecideContext, DecidedAppend } from "./definition.ts";
 import { InvalidDecisionError } from "./errors.ts";
@@ -45,6 +46,9 @@ export class Deciding implements DecideContext {
     validateActor(actor);
     if (!Array.isArray(entry.events) || entry.events.length === 0) {
       throw new InvalidArgumentError("events", "a list of at least one event", entry.events);
+    }
+    if (entry.expectedVersion !== undefined) {
+      validateExpectedVersion(entry.expectedVersion, "expectedVersion");
     }
     const same = (other: Actor): boolean => other.type === actor.type && other.id === actor.id;
     if (same(this.actor)) {

@@ -85,7 +85,7 @@ export interface ActorDefinition<
   readonly snapshot?: SnapshotPolicy<NoInfer<State>> | undefined;
   /**
    * Commands of an actor that are remembered by their `commandId`, so that repeating one reports its first result; what
-   * lies further back is decided again. 16 bytes each in memory and in a snapshot. @default 64
+   * lies further back is decided again. 12 bytes each in memory. @default 64
    */
   readonly rememberedCommands?: number | undefined;
 }

@@ -48,8 +48,12 @@ export function evolve(
       throw new EvolveFailedError(actor, event, stored, error);
     }
   }
-  if (isPlain(state)) Object.freeze(state);
-  return state;
+  return frozen(state);
+}
+
+/** The state, its first level frozen where it is a plain object or a list. */
+export function frozen(state: unknown): unknown {
+  return isPlain(state) ? Object.freeze(state) : state;
 }
 
 function assertState(state: unknown): void {

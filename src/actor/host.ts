@@ -1,7 +1,6 @@
 import { ClosedError, InvalidArgumentError } from "../errors.ts";
 import { abortable } from "../internal/abort.ts";
 import type { ReadBounds } from "../nats/direct.ts";
-import { isMadeUp, validateCommitId } from "../store/commit-id.ts";
 import type { ActorType, AnyEvent, EventMap } from "../store/event.ts";
 import type { EventStore } from "../store/event-store.ts";
 import { internalsOf, type StoreInternals } from "../store/internals.ts";
@@ -23,7 +22,7 @@ import { actorChannels, type SendMessage } from "./diagnostics.ts";
 import { IdleRefresh } from "./idle-refresh.ts";
 import { Loader, type Past } from "./loader.ts";
 import { type ActorHostOptions, type HostSettings, resolveHostOptions } from "./options.ts";
-import type { SendOptions } from "./send-options.ts";
+import { assertCommandId, type SendOptions } from "./send-options.ts";
 import { ActorSnapshots } from "./snapshots.ts";
 
 /** What came of a command. */
@@ -259,7 +258,7 @@ export class ActorHost<Kind extends AnyActorKind = AnyActorKind> {
 
   #send(actor: Actor, command: unknown, options: SendOptions): Promise<CommandOutcome> {
     const { commandId, signal, timeoutMs } = options;
-    if (commandId !== undefined) checkCommandId(commandId);
+    if (commandId !== undefined) assertCommandId(commandId);
     signal?.throwIfAborted();
     const active = this.#obtain(actor);
     const told = actorChannels.send.hasSubscribers
@@ -291,6 +290,8 @@ export class ActorHost<Kind extends AnyActorKind = AnyActorKind> {
       return active.current;
     } finally {
       this.#memory.leave(active, performance.now());
+      // ids of nothing, which anybody may ask for, do not push others out
+      if (active.current?.version === 0) this.#memory.drop(active);
     }
   }
 
@@ -329,7 +330,7 @@ export class ActorHost<Kind extends AnyActorKind = AnyActorKind> {
     const { snapshot } = active.kind;
     if (snapshot === undefined || active.commitsSince < (snapshot.every ?? SNAPSHOT_EVERY)) return;
     active.commitsSince = 0;
-    if (!active.withoutSnapshot) this.#snapshots?.offer(active);
+    if (!active.keepsNewer && !active.unfit) this.#snapshots?.offer(active);
   }
 
   #onLeave(active: ActiveActor): void {
@@ -339,20 +340,9 @@ export class ActorHost<Kind extends AnyActorKind = AnyActorKind> {
 
 /** Whether the snapshot that stands is not of the state that the actor has. */
 function isWorthSnapshot(active: ActiveActor): boolean {
-  const { current, snapshotVersion, inDoubt, withoutSnapshot } = active;
-  if (current === undefined || inDoubt || withoutSnapshot) return false;
+  const { current, snapshotVersion, inDoubt, keepsNewer, unfit } = active;
+  if (current === undefined || inDoubt || keepsNewer || unfit) return false;
   return current.version > snapshotVersion;
-}
-
-function checkCommandId(commandId: string): void {
-  try {
-    validateCommitId(commandId);
-  } catch (cause) {
-    const expected = "1 to 128 printable ASCII characters without spaces";
-    throw new InvalidArgumentError("commandId", expected, commandId, { cause });
-  }
-  if (!isMadeUp(commandId)) return;
-  throw new InvalidArgumentError("commandId", "a first character other than ~", commandId);
 }
 
 function pastOf({ version, at }: StateOptions): Past | undefined {

@@ -1,4 +1,5 @@
-import { InvalidArgumentError } from "../errors.ts";
+import { InvalidArgumentError, StreamRolledBackError } from "../errors.ts";
+import { Slots } from "../internal/slots.ts";
 import type { ReadBounds } from "../nats/direct.ts";
 import type { StoredCommit } from "../store/commit.ts";
 import type { StoreInternals } from "../store/internals.ts";
@@ -29,6 +30,8 @@ interface Folded {
   readonly commits: number;
 }
 
+/** Earlier states that are read at once. */
+const PAST_AT_ONCE = 16;
 /** The commits do not follow what they were to follow: the stream is another one than it was. */
 const BROKEN = "broken";
 
@@ -36,6 +39,7 @@ const BROKEN = "broken";
 export class Loader {
   readonly #internals: StoreInternals;
   readonly #snapshots: ActorSnapshots | undefined;
+  readonly #slots = new Slots(PAST_AT_ONCE);
 
   constructor(internals: StoreInternals, snapshots: ActorSnapshots | undefined) {
     this.#internals = internals;
@@ -64,7 +68,12 @@ export class Loader {
       return true;
     }
     const askedAt = performance.now();
-    const head = await this.#internals.history.head(subject, bounds, "leader");
+    const head = await this.#headNow(subject, bounds);
+    if (head === "rolled back") {
+      active.forget();
+      await this.load(active, bounds);
+      return true;
+    }
     if (active.epoch === epoch && isAt(current, head)) {
       active.confirmedAt = askedAt;
       active.inDoubt = false;
@@ -88,6 +97,19 @@ export class Loader {
     return true;
   }
 
+  /** The actor's last commit; where the store is told that what it knew is gone, that was told once: it asks anew. */
+  async #headNow(
+    subject: string,
+    bounds: ReadBounds,
+  ): Promise<StoredCommit | undefined | "rolled back"> {
+    try {
+      return await this.#internals.history.head(subject, bounds, "leader");
+    } catch (error) {
+      if (error instanceof StreamRolledBackError) return "rolled back";
+      throw error;
+    }
+  }
+
   /**
    * An earlier state, from the snapshot on where that is early enough.
    *
@@ -100,7 +122,7 @@ export class Loader {
     until: Past,
     bounds: ReadBounds,
   ): Promise<ActorState> {
-    return this.#traced(actor, "past", async (told) => {
+    return this.#slowly(actor, async (told) => {
       const { history } = this.#internals;
       const [found, head] = await Promise.all([
         this.#snapshots?.read(kind, actor, subject, bounds) ?? "none",
@@ -167,7 +189,7 @@ export class Loader {
       active.recent = loaded.recent;
       active.snapshotVersion = told.snapshotVersion ?? 0;
       active.commitsSince = loaded.commits;
-      active.withoutSnapshot = found === "newer";
+      active.keepsNewer = found === "newer";
       active.confirmedAt = askedAt;
       active.inDoubt = false;
     }
@@ -247,6 +269,19 @@ export class Loader {
       count++;
     }
     return { current, recent, commits: count };
+  }
+
+  /** A whole history may have to be read for it: not for many at once. */
+  async #slowly(
+    actor: Actor,
+    work: (told: LoadMessage) => Promise<ActorState>,
+  ): Promise<ActorState> {
+    if (!this.#slots.tryTake()) await this.#slots.take();
+    try {
+      return await this.#traced(actor, "past", work);
+    } finally {
+      this.#slots.release();
+    }
   }
 
   async #traced(

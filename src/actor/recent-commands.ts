@@ -100,6 +100,11 @@ export function sharedId(commandId: string, subject: string): string {
   return `${commandId}${decidedBy(subject)}`;
 }
 
+/** Whether the id looks like that of one actor among several, by which a command of its own would not be found again. */
+export function isShared(commitId: string): boolean {
+  return sharedPart(commitId) !== undefined;
+}
+
 /** Whether the commit came of the command with this id, sent to the actor with this subject. */
 export function isOfCommand(commitId: string, commandId: string, subject: string): boolean {
   return commitId === commandId || sharedPart(commitId) === sharedId(commandId, subject);

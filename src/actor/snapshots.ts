@@ -8,8 +8,9 @@ import { bigintExtension, pack, unpack } from "../store/packing.ts";
 import { maxDepth, serialisable } from "../store/serialisable.ts";
 import type { Actor } from "../store/subject.ts";
 import type { ActiveActor, ActorState } from "./active-actor.ts";
-import type { AnyActorKind } from "./definition.ts";
+import { type AnyActorKind, SNAPSHOT_EVERY } from "./definition.ts";
 import { type ActorSnapshotMessage, actorChannels } from "./diagnostics.ts";
+import { frozen } from "./fold.ts";
 
 /** An actor's state as it was written, and which commands it remembers. */
 interface ActorSnapshot {
@@ -22,6 +23,8 @@ export type FoundSnapshot = ActorSnapshot | "none" | "newer";
 
 interface Offer {
   readonly active: ActiveActor;
+  /** Of the guard of the stream, when it was offered: since a rollback the state may be of another history. */
+  readonly epoch: number;
   readonly current: ActorState;
   readonly recent: readonly number[];
 }
@@ -40,6 +43,8 @@ const WRITE_MS = 5_000;
 const OPEN_MS = 5_000;
 /** How long a bucket that does not answer is left alone. */
 const REST_MS = 5_000;
+/** A state that is too large is tried again after so many times as many commits. */
+const TOO_LARGE_FACTOR = 9;
 /** What is not written then is dropped. */
 const CLOSE_MS = 10_000;
 
@@ -90,7 +95,8 @@ export class ActorSnapshots {
     if (bucket === undefined) return "none";
     const startedAt = performance.now();
     try {
-      const bounds = { timeoutMs: Math.min(READ_MS, timeoutMs), deadline };
+      // a bucket that hangs must leave time to read the stream
+      const bounds = { timeoutMs: Math.ceil(Math.min(READ_MS, timeoutMs / 4)), deadline };
       const entry = await this.#get(bucket, subject, bounds);
       if (entry === undefined || entry.deleted) return "none";
       const found = parse(kind, entry.data);
@@ -124,7 +130,8 @@ export class ActorSnapshots {
       this.#tell(actor, "dropped", performance.now(), { version: current.version, reason });
       return;
     }
-    this.#waiting.set(key, { active, current, recent: recent.toData() });
+    const { epoch } = this.#internals.context.guard;
+    this.#waiting.set(key, { active, current, epoch, recent: recent.toData() });
     if (this.#writers < WRITTEN_AT_ONCE) void this.#write();
   }
 
@@ -162,24 +169,34 @@ export class ActorSnapshots {
     if (this.size === 0) this.#idle?.();
   }
 
-  async #put(key: string, { active, current, recent }: Offer): Promise<void> {
+  async #put(key: string, { active, current, epoch, recent }: Offer): Promise<void> {
     const { kind, actor, subject } = active;
+    const { epoch: known } = active;
     const { version } = current;
     const startedAt = performance.now();
     let bytes = 0;
     try {
       const bucket = this.#usable();
       if (bucket === undefined) throw new Error(`bucket ${this.#name} does not answer`);
-      const storedAtMs = await this.#standing(subject, current);
-      // what cannot be written now could not be the next time either
-      active.withoutSnapshot = true;
+      const storedAtMs = current.storedAtMs ?? (await this.#standing(subject, current));
+      // what cannot be encoded now could not be the next time either
+      active.unfit = true;
       const data = format(kind, { ...current, storedAtMs }, recent);
+      active.unfit = false;
       bytes = data.length;
       const limit = bucket.maxEntryBytes;
-      if (bytes > limit) throw new RangeError(`it has ${bytes} bytes, the limit is ${limit}`);
-      active.withoutSnapshot = false;
+      if (bytes > limit) {
+        active.commitsSince = -TOO_LARGE_FACTOR * (kind.snapshot?.every ?? SNAPSHOT_EVERY);
+        throw new RangeError(`it has ${bytes} bytes, the limit is ${limit}`);
+      }
+      const { guard } = this.#internals.context;
+      if (guard.checking !== undefined || guard.epoch !== epoch) {
+        throw new Error("the stream may be another one by now");
+      }
       await this.#store(bucket, key, data);
-      active.snapshotVersion = Math.max(active.snapshotVersion, version);
+      if (active.epoch === known) {
+        active.snapshotVersion = Math.max(active.snapshotVersion, version);
+      }
       this.#tell(actor, "written", startedAt, { version, bytes });
     } catch (error) {
       this.#tell(actor, "dropped", startedAt, { version, bytes, reason: reasonOf(error) });
@@ -216,7 +233,8 @@ export class ActorSnapshots {
     try {
       return await bucket.get(this.#keyOf(subject), bounds);
     } catch (error) {
-      this.#rest();
+      // who has no time to wait says nothing of the bucket
+      if (bounds.timeoutMs >= READ_MS) this.#rest();
       throw error;
     }
   }
@@ -306,7 +324,8 @@ function parse(
   const isPlace = isCount(version) && isCount(position) && isCount(storedAtMs);
   if (!isPlace || typeof commitId !== "string" || !isCounts(recent)) return none;
   const decoded = snapshot.decode === undefined ? state : snapshot.decode(state);
-  return { current: { state: decoded, version, position, commitId, storedAtMs }, recent };
+  const current = { state: frozen(decoded), version, position, commitId, storedAtMs };
+  return { current, recent };
 }
 
 function isCount(value: unknown): value is number {

@@ -84,9 +84,12 @@ export class ActorReader<Events extends EventMap> {
     stream: string,
     subject: string,
   ): AsyncGenerator<RecordedEvent<Events>, void, undefined> {
-    const startedAt = performance.now();
     let read = 0;
     let left = wanted.limit;
+    let failure: unknown;
+    let waitedMs = 0;
+    // Since when the consumer has been waiting; undefined while it has a commit's events to work on.
+    let askedAt: number | undefined = performance.now();
     try {
       if (left === 0) return;
       for await (const commit of commits) {
@@ -94,17 +97,23 @@ export class ActorReader<Events extends EventMap> {
         const interpreted = this.#interpreter.events(commit);
         const events = interpreted instanceof Promise ? await interpreted : interpreted;
         if (wanted.backwards) events.reverse();
+        waitedMs += performance.now() - askedAt;
+        askedAt = undefined;
         for (const event of events) {
           const { version } = event;
           if (version < wanted.fromVersion || version > wanted.toVersion) continue;
           yield event;
           if (--left === 0) return;
         }
+        askedAt = performance.now();
       }
+    } catch (error) {
+      failure = error;
+      throw error;
     } finally {
       if (channels.read.hasSubscribers) {
-        const durationMs = performance.now() - startedAt;
-        channels.read.publish({ stream, subject, commits: read, durationMs });
+        const durationMs = waitedMs + (askedAt === undefined ? 0 : performance.now() - askedAt);
+        channels.read.publish({ stream, subject, commits: read, durationMs, error: failure });
       }
     }
   }

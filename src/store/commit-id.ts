@@ -29,7 +29,9 @@ export function madeUpId(unique: string): string {
   return `${MADE_UP}${unique}`;
 }
 
-/** Whether nobody gave the commit id. */
+const madeUp = /^~[0-9A-Za-z]{18,}(?:\/\d+)?$/;
+
+/** Whether nobody gave the commit id, which may be that of one actor among several. Ids made of such an id are others. */
 export function isMadeUp(commitId: string): boolean {
-  return commitId.startsWith(MADE_UP);
+  return commitId.startsWith(MADE_UP) && madeUp.test(commitId);
 }

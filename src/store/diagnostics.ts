@@ -82,8 +82,12 @@ export interface ReadMessage {
   readonly stream: string;
   /** The actor's subject; undefined for a read of the stream. */
   readonly subject: string | undefined;
+  /** Those that came from the server. */
   readonly commits: number;
+  /** How long the consumer waited for values, from the first on; what it did between them is not part of it. */
   readonly durationMs: number;
+  /** What ended it; undefined where it came to its end, or its consumer stopped. */
+  readonly error: unknown;
 }
 
 /** The server refused an append, or the actor was not where it was expected. */

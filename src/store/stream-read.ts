@@ -14,12 +14,14 @@ export class StreamRead<T> {
   readonly #interpret: Interpret<T>;
   readonly #running: Set<StreamRead<unknown>>;
   readonly #iterator: BatchedIterator<T>;
-  readonly #startedAt = performance.now();
   #opened: Promise<void> | undefined;
   #stream: CommitStream | undefined;
   #made: CommitValues<T> | undefined;
   #left: number;
   #commits = 0;
+  /** How long the reader has waited; what it does with the values of a batch is not part of it. */
+  #waitedMs = 0;
+  #error: unknown;
   #closed = false;
 
   /** @param running where it stands from its first value to its end */
@@ -36,7 +38,7 @@ export class StreamRead<T> {
     this.#left = limit;
     this.#running = running;
     this.#iterator = new BatchedIterator({
-      next: () => this.#next(),
+      next: () => this.#timed(),
       close: () => this.#end(),
     });
     this.values = this.#iterator;
@@ -47,6 +49,18 @@ export class StreamRead<T> {
     this.#closed = true;
     this.#iterator.drop();
     await this.#stream?.close();
+  }
+
+  async #timed(): Promise<readonly T[] | undefined> {
+    const askedAt = performance.now();
+    try {
+      return await this.#next();
+    } catch (error) {
+      this.#error = error;
+      throw error;
+    } finally {
+      this.#waitedMs += performance.now() - askedAt;
+    }
   }
 
   async #next(): Promise<readonly T[] | undefined> {
@@ -84,8 +98,13 @@ export class StreamRead<T> {
     await this.#stream?.close();
     if (!channels.read.hasSubscribers) return;
     const { stream } = this.#context;
-    const durationMs = performance.now() - this.#startedAt;
-    channels.read.publish({ stream, subject: undefined, commits: this.#commits, durationMs });
+    channels.read.publish({
+      stream,
+      subject: undefined,
+      commits: this.#commits,
+      durationMs: this.#waitedMs,
+      error: this.#error,
+    });
   }
 
   #throwIfClosed(): void {

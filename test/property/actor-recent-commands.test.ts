@@ -9,7 +9,7 @@ const ids = fc.oneof(
   { weight: 5, arbitrary: fc.nat(30).map((n) => `c${n}`) },
   { weight: 2, arbitrary: fc.nat(30).map((n) => `${sharedId(`c${n}`, SUBJECT)}/${n % 3}`) },
   { weight: 1, arbitrary: fc.nat(30).map((n) => `${sharedId(`c${n}`, OTHER)}/1`) },
-  { weight: 2, arbitrary: fc.nat(30).map((n) => madeUpId(`c${n}`)) },
+  { weight: 2, arbitrary: fc.nat(30).map((n) => madeUpId(`${"c".repeat(18)}${n}`)) },
 );
 /** A commit, or a trip through a snapshot, or a copy. */
 const steps = fc.array(

@@ -156,17 +156,23 @@ describe("what a host does not take", () => {
     expect(host.status()).toMatchObject({ commands: 0, actorsInMemory: 0 });
   });
 
-  it.each(["", "with space", "~mine", "x".repeat(129), "naïve", 7])(
-    "is the command id %j",
-    async (commandId) => {
-      const host = await stage.host();
-      const options = { commandId } as SendOptions;
-      const error = await refusal(host.send(alice, deposit(), options));
-      expect(error).toBeInstanceOf(InvalidArgumentError);
-      expect(error).toMatchObject({ argument: "commandId" });
-      expect(stage.asked()).toMatchObject({ appends: 0, heads: 0 });
-    },
-  );
+  it.each([
+    "",
+    "with space",
+    `~${"x".repeat(18)}`,
+    `~${"x".repeat(18)}/3`,
+    "c@0123456789abcd/0",
+    "x".repeat(106),
+    "naïve",
+    7,
+  ])("is the command id %j", async (commandId) => {
+    const host = await stage.host();
+    const options = { commandId } as SendOptions;
+    const error = await refusal(host.send(alice, deposit(), options));
+    expect(error).toBeInstanceOf(InvalidArgumentError);
+    expect(error).toMatchObject({ argument: "commandId" });
+    expect(stage.asked()).toMatchObject({ appends: 0, heads: 0 });
+  });
 
   it("is a time limit that is none", async () => {
     const host = await stage.host();

@@ -208,8 +208,10 @@ describe("a state", () => {
     }
     await host.close();
     const dropped = told.filter(({ what }) => what === "dropped");
-    // it is not tried again while the actor is in memory
-    expect(dropped).toMatchObject([{ version: 2, reason: expect.stringMatching(reason) }]);
+    expect(dropped[0]).toMatchObject({ version: 2, reason: expect.stringMatching(reason) });
+    // it is tried again, if at all, when the actor leaves memory
+    expect(dropped.filter(({ version }) => version !== 2 && version !== 4)).toEqual([]);
+    expect(dropped.length).toBeLessThanOrEqual(2);
     expect(written()).toEqual([]);
     const other = await stage.host();
     expect(await other.load(alice)).toMatchObject({ version: 4, state: { balance: 4 } });

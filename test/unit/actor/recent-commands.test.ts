@@ -57,7 +57,7 @@ describe("RecentCommands", () => {
   it("takes no place for commands that nobody can repeat", () => {
     const recent = new RecentCommands(1);
     recent.add("a", 1, alice);
-    recent.add(madeUpId("x"), 2, alice);
+    recent.add(madeUpId("x".repeat(18)), 2, alice);
     expect(recent.find("a", alice)).toEqual([1]);
   });
 
