@@ -16,6 +16,7 @@ export interface Scene<State, Command, Event extends AnyEvent> {
   readonly actor: Actor;
   /** What has happened to the actor. */
   readonly events: readonly StoredEvent<Event>[];
+  /** What of it is not frozen is the test's own. */
   readonly command: Command;
   readonly commandId: string | undefined;
   readonly receivedAt: Date;
@@ -46,7 +47,10 @@ export interface DeciderRun<State, Event extends AnyEvent> {
 /** What the engine says of a change of what is frozen. */
 const FROZEN = /^Cannot (assign to read only|add|define|delete|redefine) property/;
 
-/** Evolves, decides, and evolves what was decided, as a host does. All that decider and events share is frozen. */
+/**
+ * Evolves, decides, and evolves what was decided, as a host does. All that decider and events share is frozen; of the
+ * command only what the test does not share.
+ */
 export function runDecider<State, Command, Event extends AnyEvent>(
   scene: Scene<State, Command, Event>,
 ): DeciderRun<State, Event> {
@@ -118,7 +122,7 @@ class Run<State, Command, Event extends AnyEvent> {
       },
     };
     this.#immutability.protect(state);
-    this.#immutability.protect(command);
+    this.#immutability.watch(command);
     const returned = this.#guarded("decide", () =>
       kind.decide(command, state, Object.freeze(context)),
     );

@@ -6,13 +6,16 @@ import type { Decision } from "./decider-run.ts";
 import { firstDifference } from "./difference.ts";
 import { type StoredEvent, storedEvents } from "./stored-events.ts";
 
-/** What should come of a command. What is not named may be anything. */
+/** What should come of a command, at least one part. What is not named may be anything, but for `appends`. */
 export interface ExpectedDecision<State, Event extends AnyEvent> {
   /** All events, in their order; the metadata of an event count where they are given. */
   readonly events?: readonly NewEvent<Event>[] | undefined;
   /** The state behind the events. */
   readonly state?: State;
-  /** All that `context.append` was given, in its order; without `expectedVersion` it is `"any"`. */
+  /**
+   * All that `context.append` was given, in its order; without `expectedVersion` it is `"any"`.
+   * @default none, where `events` are expected; else anything
+   */
   readonly appends?: readonly DecidedAppend[] | undefined;
 }
 
@@ -23,8 +26,8 @@ interface Compared {
   readonly found: unknown;
 }
 
-/** @throws {InvalidArgumentError} naming what cannot be expected, or that it was an `await` */
-export function validateExpected(expected: object): void {
+/** @throws {InvalidArgumentError} naming what cannot be expected, or that it was an `await`, or that nothing is expected */
+export function validateExpected(expected: ExpectedDecision<unknown, AnyEvent>): void {
   const prototype: unknown = Object.getPrototypeOf(expected);
   const unknown = Object.keys(expected).find(
     (key) => key !== "events" && key !== "state" && key !== "appends",
@@ -32,6 +35,9 @@ export function validateExpected(expected: object): void {
   if ((prototype !== Object.prototype && prototype !== null) || unknown !== undefined) {
     const forms = "a list of events, { events, state, appends }, an error or its class";
     throw new InvalidArgumentError("then", forms, unknown ?? expected);
+  }
+  if (expected.events === undefined && expected.appends === undefined && !("state" in expected)) {
+    throw new InvalidArgumentError("then", "events, state or appends, at least one", expected);
   }
 }
 
@@ -48,12 +54,13 @@ export function assertDecided<State, Event extends AnyEvent>(
   expected: ExpectedDecision<State, Event>,
 ): void {
   const parts: Compared[] = [];
-  if (expected.events !== undefined) {
-    parts.push({ name: "events", ...eventsOf(storedEvents(expected.events), decision.events) });
+  const { events, appends = events && [] } = expected;
+  if (events !== undefined) {
+    parts.push({ name: "events", ...eventsOf(storedEvents(events), decision.events) });
   }
   if ("state" in expected) parts.push({ name: "state", expected: expected.state, found: state });
-  if (expected.appends !== undefined) {
-    parts.push({ name: "appends", ...appendsOf(expected.appends, decision.appends) });
+  if (appends !== undefined) {
+    parts.push({ name: "appends", ...appendsOf(appends, decision.appends) });
   }
   const unlike = parts.flatMap((part) => {
     const difference = firstDifference(part.expected, part.found, part.name);

@@ -1,3 +1,5 @@
+import { types } from "node:util";
+import { assertCommandId } from "../actor/send-options.ts";
 import { InvalidArgumentError } from "../errors.ts";
 import { type Attempt, attempt } from "../internal/attempt.ts";
 import type { AnyEvent, NewEvent } from "../store/event.ts";
@@ -12,7 +14,7 @@ import {
   type ErrorClass,
   isErrorClass,
 } from "./expected-error.ts";
-import { plainCopy } from "./plain-copy.ts";
+import { frozenCopy } from "./frozen-copy.ts";
 
 /** Which actor a test of a decider is about. */
 export interface GivenActorOptions {
@@ -22,7 +24,7 @@ export interface GivenActorOptions {
 
 /** What `decide` is told of a command. */
 export interface WhenOptions {
-  /** @default none */
+  /** As `host.send` takes it, but not remembered: the same id twice decides twice. @default none */
   readonly commandId?: string | undefined;
   /** @default 2000-01-01T00:00:00Z */
   readonly receivedAt?: Date | undefined;
@@ -45,7 +47,11 @@ export class GivenActor<State, Command, Event extends AnyEvent> {
     this.#past = past;
   }
 
-  /** The command that is decided on now. */
+  /**
+   * The command that is decided on now. Nothing runs before it is said what should come of it.
+   *
+   * @throws {InvalidArgumentError} a host would refuse the options
+   */
   when(command: Command, options: WhenOptions = {}): WhenCommand<State, Command, Event> {
     return new WhenCommand(this.#past, command, options);
   }
@@ -58,14 +64,19 @@ export class WhenCommand<State, Command, Event extends AnyEvent> {
 
   /** @internal see {@link given} */
   constructor(past: Past<State, Command, Event>, command: Command, options: WhenOptions) {
-    const { commandId, receivedAt = RECEIVED_AT_MS } = options;
-    const copy = plainCopy(command);
+    const { commandId, receivedAt = new Date(RECEIVED_AT_MS) } = options;
+    if (commandId !== undefined) assertCommandId(commandId);
+    if (!types.isDate(receivedAt) || Number.isNaN(receivedAt.getTime())) {
+      throw new InvalidArgumentError("receivedAt", "a valid Date", receivedAt);
+    }
+    const copy = frozenCopy(command);
     this.#scene = { ...past, command: copy, commandId, receivedAt: new Date(receivedAt) };
   }
 
   /**
    * The next command, behind the events of this one. What this one appended to others is left out.
    *
+   * @throws {InvalidArgumentError} a host would refuse the options
    * @throws what this one fails with
    */
   when(command: Command, options: WhenOptions = {}): WhenCommand<State, Command, Event> {
@@ -76,7 +87,8 @@ export class WhenCommand<State, Command, Event extends AnyEvent> {
 
   /**
    * Asserts what comes of the command: the events, or any of `{ events, state, appends }`, or the class of the error that
-   * it fails with (as {@link thenFails}), or an error that equals it. Not to be awaited.
+   * it fails with (as {@link thenFails}), or an error that equals it. With events and without `appends`, nothing may be
+   * appended to others. Not to be awaited.
    *
    * @throws {AssertionError} with the first difference of each part; or that the decider is not pure, or that a state
    * does not survive its snapshot
@@ -98,7 +110,8 @@ export class WhenCommand<State, Command, Event extends AnyEvent> {
   }
 
   /**
-   * Asserts that the command fails by an error of this class, or with such a message; the error's causes count too.
+   * Asserts that the command fails by an error of this class, or with such a message; the error's causes count too. Given
+   * events that `evolve` throws for are asserted by `EvolveFailedError` alone.
    *
    * @returns the error
    * @throws {AssertionError} where it does not fail, or by another error; or that the decider is not pure, or that a

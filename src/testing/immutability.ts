@@ -1,16 +1,21 @@
 import { types } from "node:util";
 
-/** What cannot be frozen. */
-type Leaf = Date | Uint8Array | ReadonlyMap<unknown, unknown> | ReadonlySet<unknown>;
-
 /** Makes what a pure function is handed unchangeable, and finds changes of what cannot be made so. */
 export class Immutability {
-  readonly #leaves = new Map<Leaf, Leaf>();
+  /** What is not frozen, with a copy of it. */
+  readonly #remembered = new Map<object, object>();
 
   /** The value itself, frozen throughout; dates, bytes, maps and sets in it are remembered. */
   protect<Value>(value: Value): Value {
-    this.#protect(value, new Set());
+    this.#visit(value, new Set(), (held) => Object.freeze(held));
     return value;
+  }
+
+  /** Freezes nothing of the value, which others hold too: all in it that is not frozen is remembered. */
+  watch(value: unknown): void {
+    this.#visit(value, new Set(), (held) => {
+      if (!Object.isFrozen(held)) this.#remember(held, { ...held });
+    });
   }
 
   /**
@@ -19,56 +24,60 @@ export class Immutability {
    * @throws {TypeError} where one of them has been changed in place
    */
   verify(): void {
-    const leaves = [...this.#leaves];
-    this.#leaves.clear();
-    for (const [leaf, before] of leaves) {
-      if (types.isDate(leaf) && !Object.is(leaf.getTime(), Number(before))) {
-        throw new TypeError(`a date was changed in place, from ${show(before)} to ${show(leaf)}`);
-      }
-      if (
-        types.isUint8Array(leaf) &&
-        types.isUint8Array(before) &&
-        !Buffer.from(leaf).equals(before)
-      ) {
-        throw new TypeError("bytes were changed in place");
-      }
-      if (types.isMap(leaf) && types.isMap(before) && !sameElements(leaf, before)) {
-        throw new TypeError("a map was changed in place");
-      }
-      if (types.isSet(leaf) && types.isSet(before) && !sameElements(leaf, before)) {
-        throw new TypeError("a set was changed in place");
-      }
+    const remembered = [...this.#remembered];
+    this.#remembered.clear();
+    for (const [held, before] of remembered) {
+      const change = changeOf(held, before);
+      if (change !== undefined) throw new TypeError(change);
     }
   }
 
-  #protect(value: unknown, seen: Set<object>): void {
+  #visit(value: unknown, seen: Set<object>, hold: (held: object) => void): void {
     if (typeof value !== "object" || value === null || seen.has(value)) return;
     seen.add(value);
     if (types.isDate(value)) this.#remember(value, new Date(value));
     else if (types.isUint8Array(value)) this.#remember(value, value.slice());
-    else if (types.isMap(value)) this.#protectElements(value, new Map(value), seen);
-    else if (types.isSet(value)) this.#protectElements(value, new Set(value), seen);
-    else if (!ArrayBuffer.isView(value)) {
-      Object.freeze(value);
-      for (const held of Object.values(value)) this.#protect(held, seen);
+    else if (types.isMap(value) || types.isSet(value)) {
+      this.#remember(value, types.isMap(value) ? new Map(value) : new Set(value));
+      for (const [key, held] of value.entries()) {
+        this.#visit(key, seen, hold);
+        this.#visit(held, seen, hold);
+      }
+    } else if (!ArrayBuffer.isView(value)) {
+      hold(value);
+      for (const held of Object.values(value)) this.#visit(held, seen, hold);
     }
   }
 
-  #protectElements(
-    elements: ReadonlyMap<unknown, unknown> | ReadonlySet<unknown>,
-    copy: ReadonlyMap<unknown, unknown> | ReadonlySet<unknown>,
-    seen: Set<object>,
-  ): void {
-    this.#remember(elements, copy);
-    for (const [key, value] of elements.entries()) {
-      this.#protect(key, seen);
-      this.#protect(value, seen);
-    }
+  #remember(held: object, copy: object): void {
+    if (!this.#remembered.has(held)) this.#remembered.set(held, copy);
   }
+}
 
-  #remember(leaf: Leaf, copy: Leaf): void {
-    if (!this.#leaves.has(leaf)) this.#leaves.set(leaf, copy);
+/** What was changed in place, if anything. */
+function changeOf(held: object, before: object): string | undefined {
+  if (types.isDate(held)) {
+    if (Object.is(held.getTime(), Number(before))) return undefined;
+    return `a date was changed in place, from ${show(before)} to ${show(held)}`;
   }
+  if (types.isUint8Array(held)) {
+    const isSame = types.isUint8Array(before) && Buffer.from(held).equals(before);
+    return isSame ? undefined : "bytes were changed in place";
+  }
+  if (types.isMap(held)) {
+    return types.isMap(before) && sameElements(held, before)
+      ? undefined
+      : "a map was changed in place";
+  }
+  if (types.isSet(held)) {
+    return types.isSet(before) && sameElements(held, before)
+      ? undefined
+      : "a set was changed in place";
+  }
+  const entries = new Map(Object.entries(held));
+  return sameElements(entries, new Map(Object.entries(before)))
+    ? undefined
+    : "an object was changed in place";
 }
 
 /** Whether they hold the same, in the same order. */

@@ -7,10 +7,15 @@ import { account, noted, type Notes, notes } from "./account.ts";
 type Decide = Notes["decide"];
 type Evolve = Notes["evolve"];
 
+class Order {
+  count = 1;
+  readonly lines = [1];
+}
+
 /** The message of the AssertionError that the test of a decider must end with, whatever it expects. */
 function defectOf(kind: Notes, command: unknown = 0, data: unknown = 1): string {
   const scene = given(kind, [noted(data)]).when(command);
-  const endings = [() => scene.then({}), () => scene.thenFails(/./), () => scene.then(Error)];
+  const endings = [() => scene.then([]), () => scene.thenFails(/./), () => scene.then(Error)];
   const messages = endings.map((ending) => {
     const failure = failureOf(ending);
     if (!(failure instanceof AssertionError)) throw new Error("no defect", { cause: failure });
@@ -83,7 +88,7 @@ describe("a decider that is not pure", () => {
   it("is found each time that it asks the clock, however fast it is", () => {
     const asking = notes({ decide: () => [noted(new Date())] });
     for (let times = 0; times < 100; times++) {
-      expect(() => given(asking, []).when(0).then({})).toThrow(/decide is not pure/);
+      expect(() => given(asking, []).when(0).then([])).toThrow(/decide is not pure/);
     }
   });
 
@@ -161,6 +166,20 @@ describe("a decider that changes something in place", () => {
     expect(defectOf(notes({ decide: commanded }), held())).toContain("changed in place");
   });
 
+  const shared: readonly (readonly [what: string, change: (command: unknown) => unknown])[] = [
+    ["an instance", (order) => (order as Order).count++],
+    ["a list in an instance", (order) => (order as Order).lines.push(2)],
+    ["a property that it adds", (order) => Object.assign(order as Order, { extra: 1 })],
+    ["a property that it deletes", (order) => delete (order as { count?: number }).count],
+  ];
+  it.each(shared)("fails where it is %s of a class in the command", (_, change) => {
+    const decide: Decide = (command) => (change((command as [unknown])[0]), []);
+    const scene = given(notes({ decide }), []).when([new Order()]);
+    expect(() => scene.then([])).toThrow(
+      "decide is not pure: it changes in place what it is handed: an object was changed in place",
+    );
+  });
+
   it("passes where it makes changed copies", () => {
     const copying = notes({
       initialState: held(),
@@ -217,7 +236,11 @@ describe("a state that is kept in snapshots", () => {
     given(kept({ snapshot, initialState: new Map() }, map), [noted(1)])
       .when(0)
       .then({ state: map });
-    expect(() => given(account, []).when({ type: "Close" }).then({})).not.toThrow();
+    expect(() =>
+      given(account, [])
+        .when({ type: "Close" })
+        .then([{ type: "Closed" }]),
+    ).not.toThrow();
   });
 
   it.each([

@@ -1,8 +1,8 @@
 import { AssertionError } from "node:assert";
 import { describe, expect, it } from "vitest";
-import type { DecideContext, Evolving } from "../../../src/actor/definition.ts";
+import type { DecideContext } from "../../../src/actor/definition.ts";
 import { EvolveFailedError, InvalidDecisionError } from "../../../src/actor/errors.ts";
-import { InvalidArgumentError, UnserialisableValueError } from "../../../src/errors.ts";
+import { AnnalError, InvalidArgumentError, UnserialisableValueError } from "../../../src/errors.ts";
 import { given } from "../../../src/testing/index.ts";
 import { failureOf } from "../../support/work-unit-stage.ts";
 import { account, InsufficientFundsError, noted, notes } from "./account.ts";
@@ -17,9 +17,8 @@ describe("given, when, then of a decider", () => {
 
   it("passes where the events are as expected, or the state, or both", () => {
     scene.then([withdrawn]);
-    scene.then({ state: { balance: 7n, closed: false } });
     scene.then({ events: [withdrawn], state: { closed: false, balance: 7n }, appends: [] });
-    expect(() => scene.then({})).not.toThrow();
+    expect(() => scene.then({ state: { balance: 7n, closed: false } })).not.toThrow();
   });
 
   it("says where the first difference of each part is, and hands a test runner both sides", () => {
@@ -87,7 +86,7 @@ describe("given, when, then of a decider", () => {
   it("throws the refusal of the decider, where events are expected, as it is", () => {
     const refused = given(account, [deposited]).when(overdraw);
     expect(failureOf(() => refused.then([]))).toBeInstanceOf(InsufficientFundsError);
-    expect(failureOf(() => refused.then({}))).toBeInstanceOf(InsufficientFundsError);
+    expect(failureOf(() => refused.then({ appends: [] }))).toBeInstanceOf(InsufficientFundsError);
   });
 
   it("goes on with the next command behind the events of the one before", () => {
@@ -133,6 +132,17 @@ describe("given, when, then of a decider", () => {
     // @ts-expect-error no such part
     expect(() => scene.then({ event: [] })).toThrow(/received "event"/);
   });
+
+  it("refuses to expect nothing", () => {
+    for (const nothing of [{}, { events: undefined }, { appends: undefined }]) {
+      const failure = failureOf(() => scene.then(nothing));
+      expect(failure).toBeInstanceOf(InvalidArgumentError);
+      expect(failure).toHaveProperty("message", expect.stringContaining("at least one"));
+    }
+    expect(() => given(notes(), []).when(1).then({ state: undefined })).toThrow(
+      "state: expected undefined, found 1",
+    );
+  });
 });
 
 describe("appends to others", () => {
@@ -162,6 +172,14 @@ describe("appends to others", () => {
         ],
       }),
     ).toThrow(/appends\[1\]: expected \{ actor: .*, found nothing/);
+  });
+
+  it("fail a test that expects events and no appends", () => {
+    const message = /appends\[0\]: expected nothing, found \{ actor: .*'bob'/;
+    expect(() => scene.then([withdrawn])).toThrow(message);
+    const state = { balance: 7n, closed: false };
+    expect(() => scene.then({ events: [withdrawn], state })).toThrow(message);
+    expect(() => scene.then({ state })).not.toThrow();
   });
 
   it("are refused without an own event, as by a host", () => {
@@ -244,6 +262,31 @@ describe("errors of a decider", () => {
     expect(() => decided.then([noted("bad")])).toThrow(EvolveFailedError);
   });
 
+  it("are not those of given events that cannot be evolved, but by name", () => {
+    const fragile = notes({
+      evolve: (_, { data }) => {
+        if (data === "bad") throw new RangeError("cannot evolve");
+        return data;
+      },
+    });
+    const stored = given(fragile, [noted("bad")]).when(2);
+    for (const wrong of [Error, AnnalError, RangeError, /cannot evolve/, /^actor/]) {
+      const failure = failureOf(() => stored.thenFails(wrong));
+      expect(failure).toBeInstanceOf(AssertionError);
+      expect(failure).toHaveProperty("message", expect.stringContaining("decide was not called"));
+    }
+    expect(() => stored.then(RangeError)).toThrow(AssertionError);
+    stored.then(EvolveFailedError);
+  });
+
+  it("are asserted by a pattern that keeps its place, from the start", () => {
+    for (const pattern of [/insufficient/g, /insufficient/y]) {
+      pattern.lastIndex = 5;
+      expect(refused.thenFails(pattern)).toBe(refused.thenFails(pattern));
+    }
+    expect(() => refused.thenFails(/funds/y)).toThrow(AssertionError);
+  });
+
   it.each([
     ["a promise", async () => [noted(1)], InvalidDecisionError],
     ["a promise that fails", () => Promise.reject(new Error("later")), InvalidDecisionError],
@@ -262,73 +305,5 @@ describe("errors of a decider", () => {
       .when(0)
       .thenFails(/it returned a promise/);
     expect(failure).toBeInstanceOf(EvolveFailedError);
-  });
-});
-
-describe("what a decider is handed", () => {
-  const contexts: DecideContext[] = [];
-  const events: Evolving<ReturnType<typeof noted>>[] = [];
-  const watching = notes({
-    decide: (_, __, context) => {
-      contexts.push(context);
-      return [{ ...noted(3), metadata: { causationId: "m" } }];
-    },
-    evolve: (_, event) => {
-      events.push(event);
-      return event.data;
-    },
-  });
-
-  it("is the actor, its version, the command's id and time", () => {
-    contexts.length = 0;
-    given(watching, [noted(1), noted(2)])
-      .when(0)
-      .then({});
-    expect(contexts[0]).toMatchObject({
-      actor: { type: "notes", id: "given" },
-      version: 2,
-      commandId: undefined,
-      receivedAt: new Date("2000-01-01T00:00:00Z"),
-    });
-    contexts.length = 0;
-    const receivedAt = new Date("2024-02-29T12:00:00Z");
-    given(watching, [], { id: "alice" }).when(0, { commandId: "c", receivedAt }).then({});
-    expect(contexts[0]).toMatchObject({
-      actor: { id: "alice" },
-      version: 0,
-      commandId: "c",
-      receivedAt,
-    });
-  });
-
-  it("are the events with their version and metadata, stored and decided ones", () => {
-    events.length = 0;
-    given(watching, [{ ...noted({ a: undefined }), metadata: { correlationId: "c" } }])
-      .when(0)
-      .then({});
-    expect(events.slice(0, 2)).toEqual([
-      { type: "Noted", data: {}, version: 1, metadata: { correlationId: "c" } },
-      { type: "Noted", data: 3, version: 2, metadata: { causationId: "m" } },
-    ]);
-    expect(events[0]?.data).toStrictEqual({});
-  });
-
-  it("is refused at once where it could not be stored", () => {
-    const failure = failureOf(() => given(notes(), [noted(1), noted({ m: new Map() })]));
-    expect(failure).toBeInstanceOf(UnserialisableValueError);
-    expect(failure).toHaveProperty("message", expect.stringContaining("events[1].data.m"));
-    expect(() => given(notes(), [], { id: "" })).toThrow(InvalidArgumentError);
-    for (const wrong of [{}, "", null, undefined]) {
-      expect(() => given(notes(), wrong as never)).toThrow(InvalidArgumentError);
-    }
-  });
-
-  it("stays as the test made it, to be changed and used again", () => {
-    const command = { list: [1], by: { id: "a" } };
-    const scene = given(notes(), []).when(command);
-    command.list.push(2);
-    scene.then([noted({ list: [1], by: { id: "a" } })]);
-    command.by.id = "b";
-    expect(command).toEqual({ list: [1, 2], by: { id: "b" } });
   });
 });

@@ -1,5 +1,5 @@
-/** The value with copies of all plain objects and lists in it, which may then be frozen; anything else is shared. */
-export function plainCopy<Value>(value: Value): Value {
+/** The value with frozen copies of the plain objects and lists in it; anything else is shared, and stays as it is. */
+export function frozenCopy<Value>(value: Value): Value {
   return copy(value, new Map()) as Value;
 }
 
@@ -11,12 +11,12 @@ function copy(value: unknown, copies: Map<unknown, unknown>): unknown {
     const list: unknown[] = [];
     copies.set(value, list);
     for (const element of value) list.push(copy(element, copies));
-    return list;
+    return Object.freeze(list);
   }
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null) return value;
   const entries: Record<string, unknown> = Object.create(prototype);
   copies.set(value, entries);
   for (const [key, held] of Object.entries(value)) entries[key] = copy(held, copies);
-  return entries;
+  return Object.freeze(entries);
 }
