@@ -116,6 +116,25 @@ describe("a command that is repeated", () => {
     });
   });
 
+  it("is remembered however many transfers come in, and appends without an id", async () => {
+    const kind = remembering(3);
+    const host = await stage.host({ kind });
+    await host.send(alice, deposit(50));
+    const first = await host.send(bob, deposit(10), { commandId });
+    for (const id of ["t-1", "t-2", "t-3", "t-4"]) {
+      await host.send(alice, transfer("bob", 1), { commandId: id });
+    }
+    await stage.write(bob, 1, 1, 1, 1);
+    const cold = await stage.host({ kind: { ...kind, snapshot: undefined } });
+    for (const each of [host, cold]) {
+      expect(await each.send(bob, deposit(10), { commandId })).toEqual({
+        ...first,
+        replayed: true,
+      });
+    }
+    expect(await stage.truth(bob)).toMatchObject({ version: 9 });
+  });
+
   it("is remembered though the host failed to catch up in between, again and again", async () => {
     const kind = remembering(4);
     const host = await stage.host({ kind });
@@ -272,6 +291,29 @@ describe("a command with appends to several actors that is repeated", () => {
     expect(await stage.truth(alice)).toMatchObject({ state: { balance: 30 }, version: 2 });
     expect(await stage.truth(bob)).toMatchObject({ state: { balance: 20 }, version: 1 });
   });
+
+  it.each(["aaa", "zzz"])(
+    "gives its first result on a host that is behind and decides otherwise (to %s)",
+    async (to) => {
+      const kind = accountKind({
+        decide(_command, _state, context) {
+          const amount = context.receivedAt.getTime();
+          context.append({ actor: account(to), events: [{ type: "Deposited", data: { amount } }] });
+          return [{ type: "Withdrawn", data: { amount } }];
+        },
+      });
+      const ahead = await stage.host({ kind, now: () => 1_000 });
+      const behind = await stage.host({ kind, now: () => 2_000 });
+      await stage.write(alice, 50);
+      await behind.load(alice);
+      const first = await ahead.send(alice, transfer(to), { commandId });
+      const again = await behind.send(alice, transfer(to), { commandId });
+      expect(again).toEqual({ ...first, replayed: true });
+      expect(behind.status()).toMatchObject({ replayed: 1 });
+      expect(await stage.truth(alice)).toMatchObject({ version: 2 });
+      expect(await stage.truth(account(to))).toMatchObject({ version: 1 });
+    },
+  );
 
   it("sent to the other actor is a command of its own", async () => {
     const host = await stage.host();

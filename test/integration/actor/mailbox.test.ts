@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CommandTimeoutError } from "../../../src/actor/index.ts";
 import { OverloadedError } from "../../../src/index.ts";
 import { eventually } from "../../support/server.ts";
-import { type Hold, publishTo } from "../../support/wire.ts";
+import { answerTo, type Hold, publishTo } from "../../support/wire.ts";
 import { account, accountKind, decideAccount, deposit } from "./actor-account.ts";
 import { type AccountHost, ActorStage, refusal } from "./actor-stage.ts";
 
@@ -67,6 +67,32 @@ describe("a mailbox", () => {
   });
 });
 
+describe("a repetition whose earlier state is read", () => {
+  it("keeps no other command of its actor waiting, and counts towards maxCommands", async () => {
+    const host = await stage.host({
+      kind: accountKind({ snapshot: undefined }),
+      maxCommands: 2,
+    });
+    const first = await host.send(alice, deposit(1), { commandId: "c" });
+    await host.send(alice, deposit(1));
+    const held = stage.wire.hold(answerTo(stage.headRequest(alice)));
+    const again = (): Promise<unknown> => host.send(alice, deposit(1), { commandId: "c" });
+    const one = again();
+    await held.reached();
+    expect(await host.send(alice, deposit(1))).toMatchObject({ version: 3 });
+    const two = again();
+    await held.reached(2);
+    expect(host.status()).toMatchObject({ commandsRunning: 2, commandsWaiting: 0 });
+    expect(await refusal(host.send(bob, deposit()))).toMatchObject({ option: "maxCommands" });
+    held.release();
+    for (const result of await Promise.all([one, two])) {
+      expect(result).toEqual({ ...first, replayed: true });
+    }
+    expect(host.status()).toMatchObject({ commandsRunning: 0 });
+    expect(await host.send(bob, deposit())).toMatchObject({ version: 1 });
+  });
+});
+
 describe("a command whose time is over while it waits", () => {
   it("fails with CommandTimeoutError, and is not decided later", async () => {
     const host = await stage.host({ kind: watched });
@@ -124,6 +150,22 @@ describe("a command that is given up", () => {
     await Promise.all([running, next]);
     expect(decided).toEqual(["first-alice", "next"]);
     expect(await stage.truth(alice)).toMatchObject({ version: 2 });
+  });
+
+  it("while its actor is loaded is not decided", async () => {
+    const host = await stage.host({ kind: watched });
+    await stage.write(alice, 1);
+    const held = stage.wire.hold(answerTo(stage.headRequest(alice)));
+    const giveUp = new AbortController();
+    const { signal } = giveUp;
+    const given = refusal(host.send(alice, deposit(), { commandId: "given-up", signal }));
+    await held.reached();
+    giveUp.abort(reason);
+    expect(await given).toBe(reason);
+    const next = host.send(alice, deposit(), { commandId: "next" });
+    held.release();
+    expect(await next).toMatchObject({ version: 2 });
+    expect(decided).toEqual(["next"]);
   });
 
   it("while it is appended rejects at once, and is stored all the same", async () => {

@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CommandTimeoutError } from "../../../src/actor/index.ts";
 import { ClosedError } from "../../../src/index.ts";
 import { eventually } from "../../support/server.ts";
-import { publishTo } from "../../support/wire.ts";
-import { account, deposit } from "./actor-account.ts";
+import { answerTo, publishTo } from "../../support/wire.ts";
+import { account, accountKind, deposit } from "./actor-account.ts";
 import { ActorStage, refusal } from "./actor-stage.ts";
 
 let stage: ActorStage;
@@ -78,6 +78,15 @@ describe("actors in memory", () => {
     await eventually(() => host.status().actorsInMemory === 5);
   });
 
+  it("are not kept where they have no events and were only looked at", async () => {
+    const host = await stage.host();
+    const ids = Array.from({ length: 100 }, (_, at) => `unknown-${at}`);
+    for (const { version } of await Promise.all(ids.map((id) => host.load(account(id))))) {
+      expect(version).toBe(0);
+    }
+    expect(host.status().actorsInMemory).toBe(0);
+  });
+
   it("are not found where only an earlier state was asked for", async () => {
     const host = await stage.host();
     await stage.write(alice, 1, 2);
@@ -104,6 +113,25 @@ describe("closing a host", () => {
     expect(await stage.truth(alice)).toMatchObject({ version: 2 });
     // the store is its owner's
     expect(await store.latestVersion(alice)).toBe(2);
+  });
+
+  it("waits for a repetition whose earlier state is still read", async () => {
+    const { host } = await stage.process({ kind: accountKind({ snapshot: undefined }) });
+    const commandId = "c";
+    const first = await host.send(alice, deposit(1), { commandId });
+    for (let more = 0; more < 3; more++) await host.send(alice, deposit(1));
+    const held = stage.wire.hold(answerTo(stage.headRequest(alice)));
+    const repeated = host.send(alice, deposit(1), { commandId });
+    await held.reached();
+    let closed = false;
+    const closing = host.close().then(() => (closed = true));
+    await stage.external.latestVersion(alice);
+    expect(closed).toBe(false);
+    expect(host.status()).toMatchObject({ commandsRunning: 1 });
+    held.release();
+    expect(await repeated).toEqual({ ...first, replayed: true });
+    await closing;
+    expect(host.status()).toMatchObject({ commandsRunning: 0 });
   });
 
   it("refuses earlier states too", async () => {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { StreamRolledBackError } from "../../../src/index.ts";
 import { answerTo, publishTo } from "../../support/wire.ts";
 import { account, accountKind, deposit, InsufficientFunds, withdraw } from "./actor-account.ts";
 import { ActorStage, type BankStore, insist, refusal } from "./actor-stage.ts";
@@ -20,6 +21,25 @@ async function rollBack(store: BankStore): Promise<void> {
   await stage.external.latestVersion(bob);
   expect(await store.latestVersion(bob).catch(() => 0)).toBe(0);
 }
+
+describe("a stream that is made anew while nobody looks", () => {
+  it("does not take what was decided on the old one, though the versions agree", async () => {
+    // the store no longer knows what alice's last commit was
+    const host = await stage.host({ store: { cacheMaxActors: 1 } });
+    await host.send(alice, deposit(1_000));
+    await host.send(bob, deposit(1));
+    await stage.recreate();
+    await stage.write(alice, 1);
+    const error = await refusal(host.send(alice, withdraw(900)));
+    expect(error).toBeInstanceOf(StreamRolledBackError);
+    expect(await stage.truth(alice)).toEqual({ state: { balance: 1, count: 1 }, version: 1 });
+    expect(await refusal(host.send(alice, withdraw(900)))).toEqual(new InsufficientFunds(1));
+    expect(await host.send(alice, withdraw(1))).toMatchObject({
+      version: 2,
+      state: { balance: 0, count: 2 },
+    });
+  });
+});
 
 describe("a stream that is rolled back while a command is on its way", () => {
   it("has it decided on what stands there: while an earlier commit is looked at", async () => {

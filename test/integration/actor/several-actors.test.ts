@@ -1,6 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { DecideContext } from "../../../src/actor/index.ts";
-import { InvalidArgumentError, VersionConflictError } from "../../../src/index.ts";
+import {
+  AppendTooLargeError,
+  InvalidArgumentError,
+  VersionConflictError,
+} from "../../../src/index.ts";
 import { publishTo } from "../../support/wire.ts";
 import {
   account,
@@ -9,6 +13,7 @@ import {
   decideAccount,
   deposit,
   deposited,
+  InsufficientFunds,
   transfer,
   withdraw,
 } from "./actor-account.ts";
@@ -107,6 +112,29 @@ describe("a decision that appends to several actors", () => {
     expect(await stage.truth(bob)).toMatchObject({ version: 2 });
   });
 
+  it.each(["aaa", "zzz"])(
+    "is decided again where the other's conflict (%s) comes of its own old state",
+    async (other) => {
+      const decide: AccountDefinition["decide"] = (_, { count }, context) => {
+        const next = account(`${other}-${count + 1}`);
+        context.append({ actor: next, events: deposited(5), expectedVersion: "none" });
+        return deposited(1);
+      };
+      const [ahead, behind] = [await hostDeciding(decide), await hostDeciding(decide)];
+      await ahead.send(alice, deposit());
+      await behind.load(alice);
+      await ahead.send(alice, deposit());
+      expect(await behind.send(alice, deposit())).toMatchObject({ version: 3, replayed: false });
+      expect(behind.status()).toMatchObject({ conflicts: 1 });
+      const commandId = "fourth";
+      const first = await ahead.send(alice, deposit(), { commandId });
+      const again = await behind.send(alice, deposit(), { commandId });
+      expect(again).toEqual({ ...first, replayed: true });
+      expect(await stage.truth(alice)).toMatchObject({ version: 4 });
+      expect(await stage.truth(account(`${other}-5`))).toMatchObject({ version: 0 });
+    },
+  );
+
   it("is stored where the other one is as it must be", async () => {
     const host = await hostDeciding((_, __, context) => {
       context.append({ actor: bob, events: deposited(5), expectedVersion: "none" });
@@ -175,6 +203,22 @@ describe("the other actor", () => {
     expect(host.status()).toMatchObject({ conflicts: 0 });
   });
 
+  it("does not go on in memory where it was purged and made anew up to the same version", async () => {
+    const host = await stage.host();
+    await host.send(alice, deposit(50));
+    await host.send(bob, deposit(1_000));
+    await stage.admin.streams.purge(stage.stream, { filter: stage.subject(bob) });
+    await stage.write(bob, 1);
+    await host.send(alice, transfer("bob", 10));
+    const truth = { state: { balance: 11, count: 2 }, version: 2 };
+    expect(await stage.truth(bob)).toEqual(truth);
+    expect(await host.load(bob)).toMatchObject(truth);
+    expect(await refusal(host.send(bob, withdraw(900)))).toEqual(new InsufficientFunds(11));
+    await host.close();
+    const fresh = await stage.host();
+    expect(await fresh.load(bob)).toMatchObject(truth);
+  });
+
   it("stays out of memory where it was", async () => {
     const host = await stage.host();
     await host.send(alice, deposit(50));
@@ -221,6 +265,16 @@ describe("what is no decision over several actors", () => {
     ["itself", () => ({ actor: alice, events: deposited(1) }), "actor"],
     ["no events", () => ({ actor: bob, events: [] }), "events"],
     ["events that are no list", () => ({ actor: bob, events: "x" }), "events"],
+    [
+      "a version that is none",
+      () => ({ actor: bob, events: deposited(1), expectedVersion: "bogus" }),
+      "expectedVersion",
+    ],
+    [
+      "half a version",
+      () => ({ actor: bob, events: deposited(1), expectedVersion: 1.5 }),
+      "expectedVersion",
+    ],
     ["no actor", () => ({ actor: { type: "account" }, events: deposited(1) }), undefined],
   ])("is one with %s", async (_, entry, argument) => {
     const host = await hostDeciding((__, ___, context) => {
@@ -240,6 +294,19 @@ describe("what is no decision over several actors", () => {
       return deposited(1);
     });
     expect(await refusal(host.send(alice, deposit()))).toMatchObject({ argument: "actor" });
+  });
+
+  it("is one of more than 1,000 actors: nothing is sent", async () => {
+    const host = await hostDeciding((_, __, context) => {
+      for (let at = 0; at < 1_000; at++) {
+        context.append({ actor: account(`other-${at}`), events: deposited(1) });
+      }
+      return deposited(1);
+    });
+    const error = await refusal(host.send(alice, deposit()));
+    expect(error).toBeInstanceOf(AppendTooLargeError);
+    expect(stage.asked()).toMatchObject({ appends: 0 });
+    expect(await stage.truth(alice)).toMatchObject({ version: 0 });
   });
 
   it("is one that appends when decide is over", async () => {

@@ -191,6 +191,29 @@ describe("a bucket that is in trouble", () => {
     expect(asked).toMatchObject({ heads: 1, snapshots: 0 });
   });
 
+  it("that is too slow for a hurried caller is asked again for others", async () => {
+    await withSnapshot();
+    const host = await stage.host();
+    const held = stage.wire.hold(answerTo(stage.snapshotRequest(alice)));
+    for (let again = 0; again < 3; again++) {
+      await host.load(alice, { timeoutMs: 1 }).catch(() => {});
+    }
+    held.release();
+    const bob = account("bob");
+    await stage.write(bob, 5);
+    const asked = await stage.askedBy(() => host.load(bob));
+    expect(asked).toMatchObject({ heads: 1, snapshots: 1 });
+  });
+
+  it("that gives no answer leaves a command time to read the stream", async () => {
+    await withSnapshot();
+    const host = await stage.host();
+    const held = stage.wire.hold(answerTo(stage.snapshotRequest(alice)));
+    const sent = await host.send(alice, deposit(4), { timeoutMs: 900 });
+    expect(sent).toMatchObject({ state: { balance: 10 }, version: 4 });
+    expect(held.frames.length).toBeGreaterThan(0);
+  });
+
   it("that takes no snapshots keeps no command waiting", async () => {
     const host = await stage.host({ kind: accountKind({ snapshot: { version: 1, every: 1 } }) });
     stage.wire.drop(answerTo(stage.snapshotSubject(alice)), 1_000);

@@ -139,6 +139,13 @@ describe("a snapshot of another schema version", () => {
 });
 
 describe("a state", () => {
+  it("that comes of a snapshot is frozen like any other", async () => {
+    await runOnce(accountKind());
+    const host = await stage.host();
+    expect(Object.isFrozen(await host.state(alice))).toBe(true);
+    expect(told.at(-1)).toMatchObject({ what: "restored", version: 3 });
+  });
+
   it("is encoded for the snapshot and decoded again", async () => {
     const kind = kindOf({
       version: 1,
