@@ -77,7 +77,7 @@ export interface AppendMessage {
   readonly error: unknown;
 }
 
-/** A read ended: to its end, by its consumer, or by an error. */
+/** A read ended: to its end, by its consumer, or by an error. Told of those that began while somebody listened. */
 export interface ReadMessage {
   readonly stream: string;
   /** The actor's subject; undefined for a read of the stream. */

@@ -19,6 +19,8 @@ export class StreamRead<T> {
   #made: CommitValues<T> | undefined;
   #left: number;
   #commits = 0;
+  /** Whether anybody listens when it begins. */
+  readonly #told: boolean = channels.read.hasSubscribers;
   /** How long the reader has waited; what it does with the values of a batch is not part of it. */
   #waitedMs = 0;
   #error: unknown;
@@ -38,7 +40,7 @@ export class StreamRead<T> {
     this.#left = limit;
     this.#running = running;
     this.#iterator = new BatchedIterator({
-      next: () => this.#timed(),
+      next: () => (this.#told ? this.#timed() : this.#next()),
       close: () => this.#end(),
     });
     this.values = this.#iterator;
@@ -96,7 +98,7 @@ export class StreamRead<T> {
   async #end(): Promise<void> {
     this.#running.delete(this);
     await this.#stream?.close();
-    if (!channels.read.hasSubscribers) return;
+    if (!this.#told) return;
     const { stream } = this.#context;
     channels.read.publish({
       stream,

@@ -1,5 +1,5 @@
 import { jetstreamManager } from "@nats-io/jetstream";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import {
   type AppendMessage,
   type CacheMessage,
@@ -78,7 +78,49 @@ describe("annal:read", () => {
       subject,
       commits: 2,
       durationMs: expect.any(Number),
+      error: undefined,
     });
+    for (const { durationMs } of told) expect(durationMs).toBeGreaterThan(0);
+  });
+
+  it("tells what ended a read", async () => {
+    const store = await openStore();
+    await store.append(alice, notes(1), { expectedVersion: 0 });
+    const told = listenTo<ReadMessage>("annal:read", store.stream);
+    const reason = new Error("enough");
+    const signal = AbortSignal.abort(reason);
+    await failureOf(collect(store.read(alice, { signal })));
+    await failureOf(collect(store.readAll({ signal })));
+    const values = store.readAll();
+    await values.next();
+    await store.close();
+    const closed = await failureOf(values.next());
+    expect(closed).toMatchObject({ code: "closed" });
+    expect(told.map(({ error }) => error)).toEqual([reason, reason, closed]);
+  });
+
+  it("counts what the consumer waits, and not what it does between", async () => {
+    const store = await openStore();
+    await store.append(alice, notes(1, 2), { expectedVersion: 0 });
+    await store.append(alice, notes(3), { expectedVersion: 2 });
+    const told = listenTo<ReadMessage>("annal:read", store.stream);
+    const age = 1e9;
+    let later = 0;
+    const now = performance.now.bind(performance);
+    const clock = vi.spyOn(performance, "now").mockImplementation(() => now() + later);
+    onTestFinished(() => clock.mockRestore());
+    for (const read of [() => store.read(alice), () => store.readAll()]) {
+      for await (const _ of read()) later += age;
+      for await (const _ of read()) {
+        later += age;
+        break;
+      }
+    }
+    expect(told).toHaveLength(4);
+    for (const { durationMs } of told) {
+      expect(durationMs).toBeGreaterThan(0);
+      expect(durationMs).toBeLessThan(age);
+    }
   });
 });
 
