@@ -1,8 +1,8 @@
 import {
   type Context,
-  defaultTextMapGetter,
   ROOT_CONTEXT,
   type SpanContext,
+  type TextMapGetter,
   type TextMapPropagator,
   trace,
 } from "@opentelemetry/api";
@@ -13,6 +13,11 @@ export type Headers = Record<string, string>;
 
 /** Characters that one header may bring: what is added counts against the limits of a message. */
 const MAX_VALUE = 1_024;
+
+const anyCase: TextMapGetter<Readonly<Headers>> = {
+  get: valueIn,
+  keys: (headers) => Object.keys(headers),
+};
 
 /** Takes trace context out of the headers of commits, and puts it in. */
 export class Carrier {
@@ -25,8 +30,8 @@ export class Carrier {
   /** What the headers say of their trace, as text to compare; empty where they say nothing. */
   keyOf(headers: Readonly<Headers>): string {
     const names = this.#propagator.fields();
-    const found = names.filter((name) => headers[name] !== undefined);
-    return found.map((name) => `${name}: ${headers[name]}`).join("\n");
+    const said = names.filter((name) => valueIn(headers, name) !== undefined);
+    return said.map((name) => `${name}: ${valueIn(headers, name)}`).join("\n");
   }
 
   /**
@@ -36,12 +41,11 @@ export class Carrier {
    * @returns whether anything was added
    */
   add(context: Context, headers: Headers): boolean {
-    const fields = new Set(this.#propagator.fields().map((name) => name.toLowerCase()));
-    if (Object.keys(headers).some((name) => fields.has(name.toLowerCase()))) return false;
+    if (this.#ofTrace(headers).length > 0) return false;
     let added = false;
     this.#propagator.inject(context, headers, {
       set: (carrier, name, value) => {
-        if (Object.hasOwn(carrier, name) || !isHeader(name, value)) return;
+        if (valueIn(carrier, name) !== undefined || !isHeader(name, value)) return;
         carrier[name] = value;
         added = true;
       },
@@ -51,12 +55,12 @@ export class Carrier {
 
   /** Takes what was added out again. */
   clear(headers: Headers): void {
-    for (const name of this.#propagator.fields()) delete headers[name];
+    for (const name of this.#ofTrace(headers)) delete headers[name];
   }
 
   /** `context` with the trace that the headers are of, if they are of one. */
   extend(context: Context, headers: Readonly<Headers>): Context {
-    return this.#propagator.extract(context, headers, defaultTextMapGetter);
+    return this.#propagator.extract(context, headers, anyCase);
   }
 
   /** The spans that the headers of commits name, each once. */
@@ -70,6 +74,21 @@ export class Carrier {
     }
     return [...found.values()];
   }
+
+  /** The headers that speak of a trace, as they are spelled. */
+  #ofTrace(headers: Readonly<Headers>): string[] {
+    const fields = new Set(this.#propagator.fields().map((name) => name.toLowerCase()));
+    return Object.keys(headers).filter((name) => fields.has(name.toLowerCase()));
+  }
+}
+
+/** The value of a header however its name is spelled: callers and other languages may write `Traceparent`. */
+function valueIn(headers: Readonly<Headers>, name: string): string | undefined {
+  const exact = headers[name];
+  if (exact !== undefined) return exact;
+  const wanted = name.toLowerCase();
+  const found = Object.keys(headers).find((given) => given.toLowerCase() === wanted);
+  return found === undefined ? undefined : headers[found];
 }
 
 /** Whether the store takes it: a propagator may say anything, and an append must not fail for it. */

@@ -4,6 +4,7 @@ import type { AppendTrace, ReadMessage } from "../store/diagnostics.ts";
 import type { HandleMessage, UnitMessage } from "../projection/diagnostics.ts";
 import { Attribute, Metric } from "./attributes.ts";
 import { actorTypeOf, known, nameOfAppend, operationOn, unitMs } from "./describe.ts";
+import { errorTypeOf } from "./error-type.ts";
 
 /** Seconds: those that the semantic conventions ask for, and three below, because an append takes less than the least. */
 const DURATION_BUCKETS = [
@@ -33,7 +34,7 @@ export class Durations {
     this.#operation = durationHistogram(
       meter,
       Metric.operationDuration,
-      "Appends, from the call to the acknowledgement, and reads",
+      "Appends, from the call to the acknowledgement; reads, as long as their consumers waited for values",
     );
     this.#process = durationHistogram(
       meter,
@@ -52,7 +53,7 @@ export class Durations {
       advice: { explicitBucketBoundaries: [...CONFLICT_BUCKETS] },
     });
     this.#sent = meter.createCounter(Metric.sentMessages, {
-      description: "Commits that were to be appended",
+      description: "Commits that were sent and stored; repetitions not counted again",
       unit: "{message}",
     });
     this.#events = meter.createCounter(Metric.eventsAppended, {
@@ -74,11 +75,11 @@ export class Durations {
     const attributes = {
       ...operationOn(stream, nameOfAppend(message), "send"),
       ...actorTypeOf(subjects),
-      ...known(Attribute.errorType, errorType),
     };
-    this.#operation.record(seconds, attributes);
-    this.#sent.add(subjects.length, attributes);
+    this.#operation.record(seconds, { ...attributes, ...known(Attribute.errorType, errorType) });
+    // Of what failed nobody knows here whether it was sent: what is not stored is not counted.
     if (errorType !== undefined || replayed === true) return;
+    this.#sent.add(subjects.length, attributes);
     this.#events.add(events, { [Attribute.destination]: stream, ...actorTypeOf(subjects) });
   };
 
@@ -110,11 +111,12 @@ export class Durations {
     });
   };
 
-  readonly read = ({ stream, subject, durationMs }: ReadMessage): void => {
+  readonly read = ({ stream, subject, durationMs, error }: ReadMessage): void => {
     const name = subject === undefined ? "readAll" : "read";
     this.#operation.record(durationMs / 1_000, {
       ...operationOn(stream, name, "receive"),
       ...(subject === undefined ? {} : actorTypeOf([subject])),
+      ...known(Attribute.errorType, error === undefined ? undefined : errorTypeOf(error)),
     });
   };
 

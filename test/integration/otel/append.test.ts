@@ -86,6 +86,17 @@ describe("the span of an append", () => {
     expect(spans("append")).toHaveLength(1);
   });
 
+  it("goes on with the trace that the caller names, however the header is spelled", async () => {
+    const { span } = observe();
+    const store = await openStore();
+    const headers = { TraceParent: GIVEN, TRACESTATE: "vendor=1" };
+    await store.append(alice, notes(1), { expectedVersion: 0, headers });
+    const { parentSpanContext } = span("append");
+    expect(parentSpanContext).toMatchObject({ traceId: TRACE, spanId: "b7ad6b7169203331" });
+    expect(span("append").spanContext().traceState?.serialize()).toBe("vendor=1");
+    expect(await headersOf(store)).toEqual([headers]);
+  });
+
   it("keeps the caller's other headers", async () => {
     const { span } = observe();
     const store = await openStore();

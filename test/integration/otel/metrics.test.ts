@@ -35,10 +35,43 @@ describe("the metrics of a store", () => {
       expect(value.sum).toBeGreaterThan(0);
       expect(value.max).toBeLessThan(60);
     }
-    expect(sumsBy(await points("messaging.client.sent.messages"), ...of, "error.type")).toEqual({
-      "append send account ": 2,
-      "append send account version_conflict": 1,
-      "appendAll send  ": 2,
+  });
+
+  it("count as sent what is stored, once", async () => {
+    const { points } = observe();
+    const store = await openStore();
+    const options = { expectedVersion: 0, commitId: "same" };
+    await store.append(alice, notes(1, 2), options);
+    await store.append(alice, notes(1, 2), options);
+    await failureOf(store.append(alice, notes(4), { expectedVersion: 1 }));
+    const aborted = { expectedVersion: 2, signal: AbortSignal.abort() };
+    await failureOf(store.append(alice, notes(5), aborted));
+    const entries = [bob, order].map((actor) => ({
+      actor,
+      events: notes(1, 2),
+      expectedVersion: 0,
+    }));
+    await store.appendAll(entries);
+    const sent = await points("messaging.client.sent.messages");
+    const of = ["messaging.operation.name", "annal.actor.type", "error.type"];
+    expect(sumsBy(sent, ...of)).toEqual({ "append account ": 1, "appendAll  ": 2 });
+  });
+
+  it("say of a read how it failed", async () => {
+    const { points } = observe();
+    const store = await openStore();
+    await store.append(alice, notes(1), { expectedVersion: 0 });
+    const signal = AbortSignal.abort();
+    await failureOf(collect(store.read(alice, { signal })));
+    await failureOf(collect(store.readAll({ signal })));
+    const reason = new DOMException("too late", "TimeoutError");
+    await failureOf(collect(store.readAll({ signal: AbortSignal.abort(reason) })));
+    const durations = await points("messaging.client.operation.duration");
+    const of = ["messaging.operation.name", "error.type"];
+    expect(sumsBy(durations, ...of)).toMatchObject({
+      "read AbortError": 1,
+      "readAll AbortError": 1,
+      "readAll TimeoutError": 1,
     });
   });
 

@@ -212,6 +212,9 @@ describe("the span of a command", () => {
   it.each([
     [new VersionConflictError(actor, 1, 2), "version_conflict"],
     [new TypeError("x"), "TypeError"],
+    [new DOMException("x", "AbortError"), "AbortError"],
+    [new DOMException("x", "TimeoutError"), "TimeoutError"],
+    [new DOMException("x", ""), "_OTHER"],
     ["text", "_OTHER"],
     [undefined, "_OTHER"],
     [Object.create(null), "_OTHER"],
