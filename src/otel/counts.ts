@@ -170,9 +170,9 @@ export class Counts {
     this.#snapshots.add(1, { [Attribute.snapshotOf]: of, [Attribute.snapshotOutcome]: what });
   }
 
-  #phase({ projection, phase, error }: PhaseMessage): void {
+  #phase({ stream, projection, version, phase, error }: PhaseMessage): void {
     this.#phases.add(1, {
-      [Attribute.consumerGroup]: projection,
+      ...ofProjection(stream, projection, version),
       [Attribute.projectionPhase]: phase,
       ...known(Attribute.errorType, error === undefined ? undefined : errorTypeOf(error)),
     });
@@ -187,11 +187,15 @@ export class Counts {
   }
 }
 
-/** The attributes of a projection on metrics. */
-export function ofProjection(stream: string, projection: string, version: number): Attributes {
+/** The attributes of a projection, or of a reactor, which has no version, on metrics. */
+export function ofProjection(
+  stream: string,
+  projection: string,
+  version: number | undefined,
+): Attributes {
   return {
     [Attribute.destination]: stream,
     [Attribute.consumerGroup]: projection,
-    [Attribute.projectionVersion]: version,
+    ...known(Attribute.projectionVersion, version),
   };
 }

@@ -1,4 +1,5 @@
 import {
+  type Context,
   metrics,
   type MeterProvider,
   type TextMapPropagator,
@@ -31,6 +32,16 @@ export interface InstrumentOptions {
 
 /** Annal as it is observed. */
 export interface Telemetry extends Disposable {
+  /**
+   * The context that the caller runs in: within an operation of annal, such as a reactor's `handle`, the one with its
+   * span; elsewhere the active one. Make it the active one for spans and calls of your own that belong to the operation.
+   *
+   * @example
+   * ```ts
+   * handle: (event) => context.with(telemetry.context(), () => mail(event)),
+   * ```
+   */
+  context(): Context;
   /** Ends all subscriptions. Operations under way leave no span. Idempotent. */
   disable(): void;
 }
@@ -64,12 +75,11 @@ export function instrument(options: InstrumentOptions = {}): Telemetry {
   const stops = [
     ...operations.follow(),
     ...counts.follow(),
+    ...lag.follow(),
     subscribe(channels.read, durations.read),
     subscribe(projectionChannels.unit, durations.unit),
     subscribe(projectionChannels.unit, (message) => counts.unit(message)),
-    subscribe(projectionChannels.unit, (message) => lag.unit(message)),
     subscribe(projectionChannels.unit, (message) => operations.unit(message)),
-    subscribe(projectionChannels.phase, (message) => lag.phase(message)),
   ];
   const own = {};
   inForce = own;
@@ -78,5 +88,5 @@ export function instrument(options: InstrumentOptions = {}): Telemetry {
     inForce = undefined;
     for (const stop of stops) stop();
   };
-  return { disable, [Symbol.dispose]: disable };
+  return { context: () => operations.context(), disable, [Symbol.dispose]: disable };
 }

@@ -125,6 +125,11 @@ export class Operations {
     return [...stops, () => this.#sends.clear(), () => this.#places.disable()];
   }
 
+  /** What the caller runs in: the active context, or that of the operation around it. */
+  context(): Context {
+    return this.#parent();
+  }
+
   /** A unit is told when it is over: its span begins in the past. It is of no trace, but linked to those of its commits. */
   unit(message: UnitMessage): void {
     if (message.events === 0) return;

@@ -42,7 +42,7 @@ export interface UnitMessage {
   readonly storeMs: number;
   /** Position up to which whole commits are applied. */
   readonly position: number;
-  /** Commits of interest behind it. */
+  /** Commits of interest behind it, as far as the server had told when it was applied. */
   readonly lagCommits: number;
   /**
    * The writers' own headers (trace context) of its commits, of those that have some: the first 128. Commits that were
@@ -64,7 +64,11 @@ export interface HandleMessage {
 
 /** A projector or a reactor changed what it does. */
 export interface PhaseMessage {
+  readonly stream: string;
+  /** The projection or the reactor. */
   readonly projection: string;
+  /** Of the projection; undefined for a reactor, which has none. */
+  readonly version: number | undefined;
   readonly phase: string;
   /** What ended it. */
   readonly error: unknown;

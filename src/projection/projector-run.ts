@@ -59,6 +59,8 @@ interface AppliedUnit extends Applied {
   readonly fetched: number;
   readonly fetchMs: number;
   readonly applyMs: number;
+  /** Commits of interest behind it. */
+  readonly lagCommits: number;
 }
 
 const NOTHING: ReadonlyMap<StateKey, unknown> = new Map();
@@ -215,7 +217,9 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
     const completeTo = whole ? position : position - 1;
     const appliedAt = performance.now();
     const times = { fetchMs: fetchedAt - plannedAt, applyMs: appliedAt - fetchedAt };
-    return { ...applied, ...times, completeTo, fetched: plan.missing.size };
+    // What was delivered and not applied is behind too: of a unit that fails, at least the commit on which it does.
+    const lagCommits = this.#planner.waitingCommits + progress.pending;
+    return { ...applied, ...times, completeTo, fetched: plan.missing.size, lagCommits };
   }
 
   /** Applies a unit; undefined where the cache has moved on since it was planned. */
@@ -299,7 +303,7 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
     const events = checkpoint.applied - progress.applied;
     progress.stored(completeTo, checkpoint.applied, recordedAtMs);
     if (!projectionChannels.unit.hasSubscribers) return;
-    const { fetched, fetchMs, applyMs, headers } = unit;
+    const { fetched, fetchMs, applyMs, lagCommits, headers } = unit;
     projectionChannels.unit.publish({
       stream: internals.context.stream,
       projection: projection.name,
@@ -311,7 +315,7 @@ export class ProjectorRun<Events extends EventMap, Tables extends TableMap> {
       applyMs,
       storeMs,
       position: completeTo,
-      lagCommits: progress.pending,
+      lagCommits,
       headers,
     });
   }

@@ -300,7 +300,10 @@ export class Projector<Events extends EventMap, Tables extends TableMap> {
   #tell(phase: ProjectorPhase, error: unknown): void {
     this.#setup.onProgress?.(this.status());
     if (!projectionChannels.phase.hasSubscribers) return;
-    projectionChannels.phase.publish({ projection: this.#setup.projection.name, phase, error });
+    const { internals, projection } = this.#setup;
+    const { stream } = internals.context;
+    const { name, version } = projection;
+    projectionChannels.phase.publish({ stream, projection: name, version, phase, error });
   }
 
   /** Position of the last commit of interest. */

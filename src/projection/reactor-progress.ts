@@ -34,6 +34,7 @@ export interface ReactorStatus {
 
 /** How far a reactor is, and who waits for it. */
 export class ReactorProgress {
+  readonly #stream: string;
   readonly #reactor: string;
   readonly #progress: Progress;
   #handled = 0;
@@ -42,7 +43,8 @@ export class ReactorProgress {
   #retrying = false;
   #error: unknown;
 
-  constructor(reactor: string) {
+  constructor(stream: string, reactor: string) {
+    this.#stream = stream;
     this.#reactor = reactor;
     this.#progress = new Progress({ name: reactor, version: 1 });
     this.#progress.phase = "standby";
@@ -128,8 +130,15 @@ export class ReactorProgress {
   }
 
   #tell(error: unknown): void {
-    const { phase } = projectionChannels;
-    if (!phase.hasSubscribers) return;
-    phase.publish({ projection: this.#reactor, phase: this.#progress.phase, error });
+    const channel = projectionChannels.phase;
+    if (!channel.hasSubscribers) return;
+    const { phase } = this.#progress;
+    channel.publish({
+      stream: this.#stream,
+      projection: this.#reactor,
+      version: undefined,
+      phase,
+      error,
+    });
   }
 }

@@ -41,7 +41,7 @@ export class Reactor {
   /** @internal see {@link startReactor} */
   constructor(parts: Omit<ReactorParts, "attempts" | "progress" | "signals">) {
     const { settings, internals } = parts;
-    this.#progress = new ReactorProgress(settings.name);
+    this.#progress = new ReactorProgress(internals.context.stream, settings.name);
     this.#parts = {
       ...parts,
       progress: this.#progress,

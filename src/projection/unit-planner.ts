@@ -69,6 +69,11 @@ export class UnitPlanner<Events extends EventMap, Tables extends TableMap> {
     return this.#waiting;
   }
 
+  /** Commits that units have not taken whole. */
+  get waitingCommits(): number {
+    return this.#commits.length - this.#commitAt;
+  }
+
   push(commits: readonly SourceCommit[]): void {
     this.#commits = this.empty
       ? [...commits]

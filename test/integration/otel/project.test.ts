@@ -4,6 +4,7 @@ import { kvState, memoryState, type UnitMessage } from "../../../src/projection/
 import { projectionChannels } from "../../../src/projection/diagnostics.ts";
 import { eventually } from "../../support/server.ts";
 import { freshBucket, openScripts, start, sums } from "../projection/stage.ts";
+import { failureOf } from "../store/bank.ts";
 import { listenTo } from "../store/listening.ts";
 import { idOf, inRequest, observe, parentOf, sumsBy } from "../../support/telemetry.ts";
 
@@ -11,6 +12,23 @@ const script = { type: "script", id: "a" } as const;
 
 function added(n: number) {
   return { type: "Added", data: { key: "k", n } } as const;
+}
+
+/** What is told of a unit without events. */
+function unitOf(stream: string, version: number) {
+  return {
+    stream,
+    projection: "sums",
+    version,
+    events: 0,
+    changes: 0,
+    fetched: 0,
+    fetchMs: 0,
+    applyMs: 0,
+    storeMs: 0,
+    position: 1,
+    headers: [],
+  };
 }
 
 describe.each(["memory", "kv"] as const)("the span of a unit, with state in %s", (kind) => {
@@ -90,36 +108,45 @@ describe("the links of a unit", () => {
 });
 
 describe("the lag of a projection", () => {
-  it("is what is left to apply, and none where the projection no longer runs", async () => {
-    const { points } = observe();
-    const name = "sums";
-    const unit = {
-      stream: "A",
-      projection: name,
-      version: 1,
-      events: 0,
-      changes: 0,
-      fetched: 0,
-      fetchMs: 0,
-      applyMs: 0,
-      storeMs: 0,
-      position: 1,
-      headers: [],
-    };
+  it("is what the last unit told, and none where that projection no longer runs", async () => {
+    const { points, telemetry } = observe();
+    const unit = unitOf("A", 1);
     projectionChannels.unit.publish({ ...unit, lagCommits: 7 });
     projectionChannels.unit.publish({ ...unit, version: 2, lagCommits: 3 });
     projectionChannels.unit.publish({ ...unit, projection: "other", lagCommits: 5 });
+    projectionChannels.unit.publish({ ...unit, stream: "B", lagCommits: 2 });
     const lags = async () =>
       sumsBy(
         await points("annal.projection.lag"),
+        "messaging.destination.name",
         "messaging.consumer.group.name",
         "annal.projection.version",
       );
-    expect(await lags()).toEqual({ [`${name} 1`]: 7, [`${name} 2`]: 3, "other 1": 5 });
-    projectionChannels.phase.publish({ projection: name, phase: "failed", error: new Error("x") });
-    expect(await lags()).toMatchObject({ [`${name} 1`]: 7 });
-    projectionChannels.phase.publish({ projection: name, phase: "stopped", error: undefined });
-    expect(await lags()).toEqual({ [`${name} 1`]: 0, [`${name} 2`]: 0, "other 1": 5 });
+    const enter = (phase: string, of: { readonly stream?: string; readonly version?: number }) => {
+      const from = { stream: "A", projection: "sums", version: 1, ...of };
+      projectionChannels.phase.publish({ ...from, phase, error: undefined });
+    };
+    const all = { "A sums 1": 7, "A sums 2": 3, "A other 1": 5, "B sums 1": 2 };
+    expect(await lags()).toEqual(all);
+    enter("failed", {});
+    enter("catching_up", { version: 2 });
+    enter("stopped", { version: 9 });
+    expect(await lags()).toEqual(all);
+    enter("stopped", {});
+    expect(await lags()).toEqual({ ...all, "A sums 1": 0 });
+    enter("standby", { version: 2 });
+    enter("stopped", { stream: "B" });
+    expect(await lags()).toEqual({
+      "A sums 1": 0,
+      "A sums 2": 0,
+      "A other 1": 5,
+      "B sums 1": 0,
+    });
+    projectionChannels.unit.publish({ ...unit, lagCommits: 4 });
+    expect(await lags()).toMatchObject({ "A sums 1": 4 });
+    telemetry.disable();
+    projectionChannels.unit.publish({ ...unit, lagCommits: 6 });
+    expect(await lags()).toMatchObject({ "A sums 1": 4 });
   });
 });
 
@@ -144,7 +171,40 @@ describe("the metrics of a projection", () => {
       { value: { count: 2 }, attributes },
     ]);
     await projector.close();
-    const phases = sumsBy(await points("annal.projection.phase_changes"), "annal.projection.phase");
-    expect(phases).toMatchObject({ catching_up: 1, stopped: 1 });
+    const changes = await points("annal.projection.phase_changes");
+    const own = changes.filter(
+      (point) => point.attributes["messaging.destination.name"] === store.stream,
+    );
+    expect(sumsBy(own, "annal.projection.phase")).toMatchObject({ catching_up: 1, stopped: 1 });
+    expect(own).toMatchObject(own.map(() => ({ attributes })));
+  });
+
+  it("say that it failed, and go on showing how far it was behind", async () => {
+    const { points } = observe();
+    const store = await openScripts();
+    const fine = sums(4);
+    const apply: typeof fine.apply = (event, t) => {
+      if (event.type === "Added" && event.data.n === 2) throw new RangeError("two");
+      fine.apply(event, t);
+    };
+    await store.append(script, [added(1)], { expectedVersion: 0 });
+    const projector = await start(store, { ...fine, apply }, { state: memoryState() });
+    await projector.caughtUp();
+    await store.append(script, [added(2)], { expectedVersion: 1 });
+    await failureOf(projector.ended);
+    const attributes = {
+      "messaging.destination.name": store.stream,
+      "messaging.consumer.group.name": "sums",
+      "annal.projection.version": 4,
+    };
+    expect(await points("annal.projection.lag")).toMatchObject([{ value: 1, attributes }]);
+    const changes = await points("annal.projection.phase_changes");
+    const failed = { ...attributes, "annal.projection.phase": "failed" };
+    expect(changes).toContainEqual(
+      expect.objectContaining({
+        value: 1,
+        attributes: { ...failed, "error.type": "projection_failed" },
+      }),
+    );
   });
 });
