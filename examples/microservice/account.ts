@@ -57,8 +57,9 @@ export const account = defineActor({
   decide,
   evolve,
   snapshot: { every: 100, version: 1 },
-  // A client may repeat a request for as long as the account has not seen so many others.
-  rememberedCommands: 1_000,
+  // A client may repeat a request for as long as the account has not been asked for so many others; transfers that it
+  // receives do not count. 3 KB an account in memory at most: see MAX_ACTORS.
+  rememberedCommands: 256,
 });
 
 function decide(

@@ -10,6 +10,8 @@ export interface Config {
   readonly port: number;
   /** Requests that may wait for one account; more are answered with 503. */
   readonly maxWaiting: number;
+  /** Accounts in memory; those that were used longest ago are read again when they are asked. */
+  readonly maxActors: number;
   /** How long a request may take, waiting for its turn included. */
   readonly commandTimeoutMs: number;
   /** How long the service goes on taking requests after it has said that it is not ready, so that balancers notice. */
@@ -20,7 +22,7 @@ export interface Config {
 
 /**
  * Reads the environment: `NATS_URL` (addresses with commas between), `STREAM`, `REPLICAS`, `HOST`, `PORT`,
- * `MAX_WAITING`, `COMMAND_TIMEOUT_MS`, `DRAIN_DELAY_MS`, `DRAIN_TIMEOUT_MS`.
+ * `MAX_WAITING`, `MAX_ACTORS`, `COMMAND_TIMEOUT_MS`, `DRAIN_DELAY_MS`, `DRAIN_TIMEOUT_MS`.
  *
  * @throws {Error} that names every variable that is wrong
  */
@@ -48,6 +50,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     host: text("HOST", "127.0.0.1", /^\S+$/, "an address to listen on"),
     port: number("PORT", 8080, 0, 65_535),
     maxWaiting: number("MAX_WAITING", 100, 1, 100_000),
+    // 256 remembered commands of 12 bytes each are 60 MB, beside the accounts themselves
+    maxActors: number("MAX_ACTORS", 20_000, 1, 1_000_000),
     commandTimeoutMs: number("COMMAND_TIMEOUT_MS", 5_000, 1, 60_000),
     drainDelayMs: number("DRAIN_DELAY_MS", 1_000, 0, 60_000),
     drainTimeoutMs: number("DRAIN_TIMEOUT_MS", 10_000, 1, 300_000),

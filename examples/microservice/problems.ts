@@ -54,6 +54,22 @@ export function problem(c: Context, { status, code, detail }: Problem): Response
   );
 }
 
+/**
+ * Whether a request failed because its client has hung up: by the request's signal, or by an error of its body, which may
+ * come before.
+ */
+export function hasHungUp(c: Context, error: unknown): boolean {
+  // the store's errors are of the store, whoever waits for them
+  if (error instanceof AnnalError) return false;
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return c.req.raw.signal.aborted || code === "ECONNRESET";
+}
+
+/** The answer that nobody reads, for the metrics: 499, as nginx has it. */
+export function hungUp(): Response {
+  return new Response(undefined, { status: 499 });
+}
+
 /** What an error means to whoever sent the request. What is not theirs to know is not told. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof AccountRefusal) {

@@ -3,6 +3,14 @@ export class BadRequestError extends Error {
   readonly code = "bad_request";
 }
 
+const SHOWN = 60;
+
+/** What was found, for a message: cut, because a client may have sent anything. */
+function shown(value: unknown): string {
+  const text = value === undefined ? "none" : JSON.stringify(value);
+  return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
+}
+
 /**
  * Reads an amount: minor units as a text, because a JSON number is not exact beyond 2⁵³.
  *
@@ -12,15 +20,16 @@ export function readAmount(body: Readonly<Record<string, unknown>>): bigint {
   const { amount } = body;
   if (typeof amount === "string" && /^[1-9]\d{0,17}$/.test(amount)) return BigInt(amount);
   throw new BadRequestError(
-    `amount: expected minor units as a text, such as "1250", found ${JSON.stringify(amount)}`,
+    `amount: expected minor units as a text, such as "1250", found ${shown(amount)}`,
   );
 }
 
-/** Reads an account's id. @throws {BadRequestError} */
-export function readAccountId(body: Readonly<Record<string, unknown>>, field: string): string {
-  const id = body[field];
-  if (typeof id === "string" && id !== "") return id;
-  throw new BadRequestError(`${field}: expected an account, found ${JSON.stringify(id)}`);
+/** Reads an account's id, wherever it stands. @throws {BadRequestError} */
+export function readAccountId(id: unknown, place: string): string {
+  if (typeof id === "string" && /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/.test(id)) return id;
+  throw new BadRequestError(
+    `${place}: expected an account, 1 to 64 letters, digits, and any of _ . - behind the first, found ${shown(id)}`,
+  );
 }
 
 /** Reads a body of JSON. @throws {BadRequestError} */
@@ -46,7 +55,7 @@ export function readIdempotencyKey(header: string | undefined): string {
   if (key !== undefined && /^[A-Za-z0-9_.:-]{1,100}$/.test(key)) return key;
   throw new BadRequestError(
     "Idempotency-Key: expected 1 to 100 letters, digits, and any of _ . : - that are new for each request and the same " +
-      `when it is repeated, found ${header === undefined ? "none" : JSON.stringify(header)}`,
+      `when it is repeated, found ${shown(header)}`,
   );
 }
 
@@ -61,12 +70,20 @@ export function readMoment(query: Readonly<Record<string, string>>): {
   }
   if (version !== undefined) {
     if (/^\d{1,15}$/.test(version)) return { version: Number(version) };
-    throw new BadRequestError(`version: expected a whole number, found "${version}"`);
+    throw new BadRequestError(`version: expected a whole number, found ${shown(version)}`);
   }
   if (at === undefined) return {};
   const time = new Date(at);
   if (Number.isNaN(time.getTime())) {
-    throw new BadRequestError(`at: expected a time such as 2026-01-31T12:00:00Z, found "${at}"`);
+    throw new BadRequestError(
+      `at: expected a time such as 2026-01-31T12:00:00Z, found ${shown(at)}`,
+    );
   }
   return { at: time };
+}
+
+/** Whether an `If-None-Match` names an entity tag: alone, in a list, weak or not, or `*` (RFC 9110, 13.1.2). */
+export function isMatch(header: string | undefined, etag: string): boolean {
+  if (header?.trim() === "*") return true;
+  return header?.match(/"[^"]*"/g)?.includes(etag) === true;
 }

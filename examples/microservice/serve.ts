@@ -2,6 +2,7 @@
 // NATS_URL=nats://127.0.0.1:4222 npm run example -- microservice/serve
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
+import { constants } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import { EventStore } from "annal";
@@ -20,12 +21,25 @@ function logError(error: unknown): void {
   log("error", { error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
 }
 
-/** Serves until the first SIGTERM or SIGINT; a second one ends the process at once. */
+/** The first SIGTERM or SIGINT; a second one, whichever it is, ends the process at once. */
+function untilTold(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    let isTold = false;
+    const onSignal = (signal: NodeJS.Signals): void => {
+      // not left to the system, which passes over signals without a listener where this is a container's first process
+      if (isTold) process.exit(128 + constants.signals[signal]);
+      isTold = true;
+      resolve(signal);
+    };
+    process.on("SIGTERM", onSignal);
+    process.on("SIGINT", onSignal);
+  });
+}
+
+/** Serves until it is told to end. */
 async function serve(config: Config): Promise<void> {
   const draining = new AbortController();
-  const told = new Promise<string>((resolve) => {
-    for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, resolve);
-  });
+  const told = untilTold();
   const { servers, stream, replicas } = config;
   // in the order of their closing, backwards
   await using store = await EventStore.connect<Bank>({
@@ -38,6 +52,7 @@ async function serve(config: Config): Promise<void> {
   await using telemetry = startTelemetry();
   await using accounts = await ActorHost.start(store, [account], {
     maxMailbox: config.maxWaiting,
+    maxActors: config.maxActors,
     commandTimeoutMs: config.commandTimeoutMs,
   });
   telemetry.observe(() => accounts.status());

@@ -1,7 +1,9 @@
+import type { Attributes } from "@opentelemetry/api";
 import { type EventStore, jsonReplacer } from "annal";
 import type { ActorHost, VersionedState } from "annal/actor";
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
+import { methodNotAllowed } from "hono/method-not-allowed";
 import { routePath } from "hono/route";
 import {
   type Account,
@@ -10,8 +12,9 @@ import {
   type Bank,
   isOutcomeOf,
 } from "./account.ts";
-import { problem, problemOf } from "./problems.ts";
+import { hasHungUp, hungUp, problem, problemOf } from "./problems.ts";
 import {
+  isMatch,
   readAccountId,
   readAmount,
   readIdempotencyKey,
@@ -37,17 +40,43 @@ const MAX_BODY_BYTES = 4_096;
 export function createService(parts: ServiceParts): Hono {
   const { store, telemetry, draining } = parts;
   const app = new Hono();
+  const fail = (error: unknown, c: Context): Response => {
+    if (hasHungUp(c, error)) return hungUp();
+    const found = problemOf(error);
+    if (found.status === 500) parts.onError(error);
+    return problem(c, found);
+  };
   app.use(async (c, next) => {
     const startedAt = performance.now();
-    await next();
+    try {
+      await next();
+    } catch (reason) {
+      // what a signal aborts with need not be an error, and only errors go to onError
+      c.res = fail(reason, c);
+    }
     if (draining.aborted) c.header("Connection", "close");
-    telemetry.requests.record((performance.now() - startedAt) / 1_000, {
-      "http.request.method": c.req.method,
-      "http.route": routePath(c, -1),
-      "http.response.status_code": c.res.status,
-    });
+    telemetry.requests.record((performance.now() - startedAt) / 1_000, measured(c));
   });
-  app.use(bodyLimit({ maxSize: MAX_BODY_BYTES }));
+  app.use(
+    methodNotAllowed({
+      app,
+      onMethodNotAllowed(c, methods) {
+        const detail = `this path takes ${methods.join(", ")}`;
+        const answer = problem(c, { status: 405, code: "method_not_allowed", detail });
+        answer.headers.set("Allow", methods.join(", "));
+        return answer;
+      },
+    }),
+  );
+  app.use(
+    bodyLimit({
+      maxSize: MAX_BODY_BYTES,
+      onError(c) {
+        const detail = `a body has ${MAX_BODY_BYTES} bytes at most`;
+        return problem(c, { status: 413, code: "body_too_large", detail });
+      },
+    }),
+  );
   addAccountRoutes(app, parts);
   app.get("/healthz", (c) => c.json({ status: "alive" }));
   app.get("/readyz", (c) => {
@@ -68,12 +97,21 @@ export function createService(parts: ServiceParts): Hono {
   app.notFound((c) =>
     problem(c, { status: 404, code: "not_found", detail: "there is no such path" }),
   );
-  app.onError((error, c) => {
-    const found = problemOf(error);
-    if (found.status === 500) parts.onError(error);
-    return problem(c, found);
-  });
+  app.onError(fail);
   return app;
+}
+
+/** What the metrics tell of a request: nothing that a client makes up, because each value is a time series. */
+function measured(c: Context): Attributes {
+  const { status } = c.res;
+  const route = routePath(c, -1);
+  return {
+    "http.request.method": c.req.method,
+    // no route where only the middleware has matched
+    ...(route === "/*" ? {} : { "http.route": route }),
+    "http.response.status_code": status,
+    ...(status < 500 ? {} : { "error.type": c.error ? problemOf(c.error).code : String(status) }),
+  };
 }
 
 function addAccountRoutes(app: Hono, { accounts }: ServiceParts): void {
@@ -82,7 +120,9 @@ function addAccountRoutes(app: Hono, { accounts }: ServiceParts): void {
     const commandId = readIdempotencyKey(c.req.header("Idempotency-Key"));
     const actor = { type: "account", id } as const;
     const metadata = { causationId: commandId };
-    const result = await accounts.send(actor, command, { commandId, metadata });
+    // who has hung up holds no place in the mailbox; what is on its way to the stream may be stored all the same
+    const { signal } = c.req.raw;
+    const result = await accounts.send(actor, command, { commandId, metadata, signal });
     const { state, version, events, commitId, replayed } = result;
     if (replayed && !events.every((event) => isOutcomeOf(command, event))) {
       const detail = "the key was used for another request to this account";
@@ -92,26 +132,31 @@ function addAccountRoutes(app: Hono, { accounts }: ServiceParts): void {
   }
 
   app.get("/accounts/:id", async (c) => {
-    const id = c.req.param("id");
-    const found = await accounts.load({ type: "account", id }, readMoment(c.req.query()));
+    const id = readAccountId(c.req.param("id"), "the path");
+    const moment = readMoment(c.req.query());
+    const { signal } = c.req.raw;
+    const found = await accounts.load({ type: "account", id }, { ...moment, signal });
     if (found.version === 0) {
       const detail = `nothing had happened to account ${id}`;
       return problem(c, { status: 404, code: "account_not_found", detail });
     }
-    if (c.req.header("If-None-Match") === etagOf(found)) return c.body(null, 304);
+    const etag = etagOf(found);
+    if (isMatch(c.req.header("If-None-Match"), etag)) return c.body(null, 304, { ETag: etag });
     return accountBody(c, id, found);
   });
   app.post("/accounts/:id/deposit", async (c) => {
+    const id = readAccountId(c.req.param("id"), "the path");
     const amount = readAmount(readObject(await c.req.text()));
-    return await answer(c, c.req.param("id"), { type: "Deposit", amount });
+    return await answer(c, id, { type: "Deposit", amount });
   });
   app.post("/accounts/:id/withdraw", async (c) => {
+    const id = readAccountId(c.req.param("id"), "the path");
     const amount = readAmount(readObject(await c.req.text()));
-    return await answer(c, c.req.param("id"), { type: "Withdraw", amount });
+    return await answer(c, id, { type: "Withdraw", amount });
   });
   app.post("/transfers", async (c) => {
     const body = readObject(await c.req.text());
-    const [from, to] = [readAccountId(body, "from"), readAccountId(body, "to")];
+    const [from, to] = [readAccountId(body["from"], "from"), readAccountId(body["to"], "to")];
     return await answer(c, from, { type: "Transfer", to, amount: readAmount(body) });
   });
 }

@@ -20,8 +20,10 @@ export interface ServiceProcess extends AsyncDisposable {
   readonly lines: readonly string[];
   get(path: string, headers?: Readonly<Record<string, string>>): Promise<Answer>;
   post(path: string, body: unknown, key?: string): Promise<Answer>;
-  /** Tells it to end, and does not wait. */
-  terminate(): void;
+  /** What it tells Prometheus. */
+  metrics(): Promise<string>;
+  /** Tells it to end, with SIGTERM or another signal, and does not wait. */
+  terminate(signal?: NodeJS.Signals): void;
   /** Its exit code. */
   readonly ended: Promise<number | null>;
 }
@@ -43,13 +45,14 @@ export async function startService(env: Readonly<Record<string, string>>): Promi
     void ended.then((code) => reject(new Error(`ended with ${code}: ${lines.join("\n")}`)));
   });
   const url = `http://127.0.0.1:${port}`;
-  const terminate = (): void => void child.kill("SIGTERM");
+  const terminate = (signal: NodeJS.Signals = "SIGTERM"): void => void child.kill(signal);
   return {
     url,
     lines,
     ended,
     terminate,
     get: async (path, headers = {}) => await answerOf(await fetch(url + path, { headers })),
+    metrics: async () => await (await fetch(`${url}/metrics`)).text(),
     async post(path, body, key) {
       const headers: Record<string, string> = key === undefined ? {} : { "Idempotency-Key": key };
       const text = typeof body === "string" ? body : JSON.stringify(body);
