@@ -84,7 +84,7 @@ function printInstances({ instances }: Fleet, load: Load): void {
   ];
   const rows = instances.map(({ name, counts, conflicts, fate }) => {
     const { sent, acknowledged, refused, latenciesMs } = counts;
-    const repeated = counts.cut + counts.unheard + counts.unavailable;
+    const repeated = counts.cut + counts.unheard + counts.unavailable + counts.lost;
     const times = [percentile(latenciesMs, 50), percentile(latenciesMs, 99)];
     return [name, sent, acknowledged, refused, repeated, conflicts, ...times, fate];
   });
@@ -93,8 +93,15 @@ function printInstances({ instances }: Fleet, load: Load): void {
   const all = ["all", sum(1), sum(2), sum(3), sum(4), sum(5), ...times, ""];
   console.log(`\n${formatTable(columns, [...rows, undefined, all])}\n`);
   const replayed = load.answers.filter((answer) => "replayed" in answer && answer.replayed).length;
-  console.log("  repeated:  not answered there, sent to another instance under the same key");
+  console.log(
+    "  repeated:  not answered there, or the answer was lost (as clients pretend for one in fifty);",
+  );
+  console.log("             sent to another instance under the same key");
   console.log("  conflicts: decided again, because another commit was faster (from /metrics)");
+  console.log(
+    "  ms:        an answer waits until the server has written to the disk (fsync); server, instances and",
+  );
+  console.log("             clients share this machine");
   console.log(
     `  ${formatCount(replayed)} of the repeated had been stored already, and got the answer that was lost\n`,
   );

@@ -180,7 +180,7 @@ export class Audit {
 
   #refusedAndStored(): string[] {
     return this.#answers.flatMap((answer) => {
-      if (answer.outcome !== "refused" || !answer.atOnce) return [];
+      if (answer.outcome !== "refused" || answer.inDoubt) return [];
       const [stored] = this.#commitsByKey.get(answer.key) ?? [];
       return stored === undefined ? [] : [`${answer.key}: refused, at position ${stored.position}`];
     });
@@ -192,11 +192,12 @@ export class Audit {
   }
 
   #toldOtherwise(told: ReadonlyMap<string, AccountSum>): string[] {
-    return [...this.#accounts].flatMap(([id, { balance, version }]) => {
-      const said = told.get(id);
-      if (said?.balance === balance && said.version === version) return [];
-      const telling = said === undefined ? "nothing" : `${said.balance} at version ${said.version}`;
-      return [`${id}: ${balance} at version ${version}, the instance says ${telling}`];
+    const telling = (sum: AccountSum | undefined): string =>
+      sum === undefined ? "nothing" : `${sum.balance} at version ${sum.version}`;
+    // what either knows: an instance may tell of an account that the stream does not have
+    return [...new Set([...this.#accounts.keys(), ...told.keys()])].flatMap((id) => {
+      const [stored, said] = [telling(this.#accounts.get(id)), telling(told.get(id))];
+      return stored === said ? [] : [`${id}: ${stored}, the instance says ${said}`];
     });
   }
 }

@@ -141,10 +141,11 @@ export class Fleet {
 
   #show(load: Load): void {
     const count = load.answers.length;
+    const ready = this.instances.filter(({ isReady }) => isReady).length;
     const parts = [
       `${formatCount(count)} requests`,
       `${formatCount(count / this.#elapsed())}/s`,
-      `${this.instances.filter(({ isReady }) => isReady).length} instances ready`,
+      `${ready} ${ready === 1 ? "instance" : "instances"} ready`,
     ];
     this.#progress.show(this.#elapsed() / this.#options.seconds, parts.join(" · "));
   }

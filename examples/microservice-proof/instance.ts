@@ -19,6 +19,8 @@ export interface InstanceCounts {
   cut: number;
   /** Requests that found nobody listening. */
   unheard: number;
+  /** Requests whose answer was thrown away, as if it had been lost on its way. */
+  lost: number;
   readonly latenciesMs: number[];
 }
 
@@ -33,6 +35,7 @@ export class Instance {
     unavailable: 0,
     cut: 0,
     unheard: 0,
+    lost: 0,
     latenciesMs: [],
   };
   /** Whether it gets requests. */

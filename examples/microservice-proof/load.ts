@@ -16,8 +16,14 @@ const REPEAT_AFTER_MS = 20;
 /** Share of acknowledged requests that are asked again, as if the answer had been lost on its way. */
 const ASKED_AGAIN = 0.05;
 
-/** What one attempt came to; undefined where another one must follow. */
-type Outcome = Answer | undefined;
+/** Of so many requests, the first is answered and its client does not hear it. */
+const LOST_ANSWER_EVERY = 50;
+
+/** What clients see of an instance. */
+type Target = Pick<Instance, "name" | "url" | "counts" | "isReady">;
+
+/** What one attempt came to; where it was not done, or nobody knows, another one must follow. */
+type Outcome = Answer | "not done" | "in doubt";
 
 /** Clients that ask the service at random, and repeat what was not answered elsewhere, under the same key. */
 export class Load {
@@ -28,13 +34,13 @@ export class Load {
   askedAgain = 0;
   /** Of those, the ones that got another answer than the first. */
   readonly answeredOtherwise: string[] = [];
-  readonly #instances: readonly Instance[];
+  readonly #instances: readonly Target[];
   readonly #accounts: number;
   readonly #ended: Promise<unknown>;
   #made = 0;
   #isFinished = false;
 
-  constructor(instances: readonly Instance[], clients: number, accounts: number) {
+  constructor(instances: readonly Target[], clients: number, accounts: number) {
     this.#instances = instances;
     this.#accounts = accounts;
     this.#ended = Promise.all(Array.from({ length: clients }, (_, at) => this.#client(at)));
@@ -55,13 +61,15 @@ export class Load {
   async #client(number: number): Promise<void> {
     const random = seededRandom(number);
     while (!this.#isFinished) {
-      const request = makeRequest(this.#made++, this.#accounts, random);
+      const number = this.#made++;
+      const request = makeRequest(number, this.#accounts, random);
       const startedAt = performance.now();
-      const answer = await this.#untilAnswered(request, random);
+      const losesOne = number % LOST_ANSWER_EVERY === 0;
+      const answer = await this.#untilAnswered(request, random, losesOne);
       this.answers.push(answer);
       this.latenciesMs.push(performance.now() - startedAt);
       if (answer.outcome === "acknowledged" && random() < ASKED_AGAIN) {
-        this.#compare(answer, await this.#untilAnswered(request, random));
+        this.#compare(answer, await this.#untilAnswered(request, random, false));
       }
     }
   }
@@ -77,18 +85,29 @@ export class Load {
     if (!isSame) this.answeredOtherwise.push(`${key}: ${again.outcome} anew when asked again`);
   }
 
-  async #untilAnswered(request: BankRequest, random: () => number): Promise<Answer> {
+  async #untilAnswered(
+    request: BankRequest,
+    random: () => number,
+    losesOne: boolean,
+  ): Promise<Answer> {
     const giveUpAt = performance.now() + GIVE_UP_MS;
-    let last: Instance | undefined;
-    for (let attempt = 1; performance.now() < giveUpAt; attempt++) {
+    let last: Target | undefined;
+    let isToBeLost = losesOne;
+    let inDoubt = false;
+    while (performance.now() < giveUpAt) {
       const ready = this.#instances.filter(({ isReady }) => isReady);
       const others = ready.filter((instance) => instance !== last);
       const choice = others.length > 0 ? others : ready;
       const instance = choice[Math.floor(random() * choice.length)];
       if (instance !== undefined) {
         last = instance;
-        const outcome = await attemptAt(instance, request, attempt === 1);
-        if (outcome !== undefined) return outcome;
+        const outcome = await attemptAt(instance, request, inDoubt);
+        if (typeof outcome !== "string") {
+          if (!isToBeLost) return outcome;
+          isToBeLost = false;
+          instance.counts.lost++;
+        }
+        if (outcome !== "not done") inDoubt = true;
       }
       await delay(REPEAT_AFTER_MS);
     }
@@ -97,9 +116,9 @@ export class Load {
 }
 
 async function attemptAt(
-  { name, url, counts }: Instance,
+  { name, url, counts }: Target,
   request: BankRequest,
-  isFirst: boolean,
+  inDoubt: boolean,
 ): Promise<Outcome> {
   const { path, body } = toHttp(request);
   const startedAt = performance.now();
@@ -116,17 +135,18 @@ async function attemptAt(
     ({ status } = response);
     text = await response.text();
   } catch (error) {
-    counts[isRefusedConnection(error) ? "unheard" : "cut"]++;
-    return undefined;
+    const isUnheard = isRefusedConnection(error);
+    counts[isUnheard ? "unheard" : "cut"]++;
+    return isUnheard ? "not done" : "in doubt";
   }
   counts.latenciesMs.push(performance.now() - startedAt);
   if (status === 503 || status === 504) {
     counts.unavailable++;
-    return undefined;
+    return status === 503 ? "not done" : "in doubt";
   }
   if (status === 409) {
     counts.refused++;
-    return { ...request, outcome: "refused", atOnce: isFirst };
+    return { ...request, outcome: "refused", inDoubt };
   }
   if (status !== 200) throw new Error(`${name} answered ${request.key} with ${status}: ${text}`);
   counts.acknowledged++;

@@ -21,8 +21,8 @@ export interface Acknowledgement extends BankRequest {
 /** The service has said that it is not done, and why. */
 export interface Refusal extends BankRequest {
   readonly outcome: "refused";
-  /** Refused at the first attempt: no earlier one can have done it. */
-  readonly atOnce: boolean;
+  /** No answer was heard of an earlier attempt: it may be done even so, after the refusal. */
+  readonly inDoubt: boolean;
 }
 
 /** What a client was told in the end. */

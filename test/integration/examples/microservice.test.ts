@@ -18,6 +18,7 @@ describe("the microservice example", () => {
     expect(output).toMatch(/^ {2}instance 1 +\d+ +\d+ .*\d$/m);
     expect(output).toMatch(/^ {2}instance 2 +\d+ +\d+ .* stopped \(SIGTERM\)$/m);
     expect(output).toMatch(/^ {2}instance 3 +\d+ +\d+ .* killed \(SIGKILL\)$/m);
+    expect(output).toMatch(/^ {2}[1-9][\d,]* of the repeated had been stored already/m);
     expect(output).not.toContain("✗");
     expect(output.match(/^ {2}✓/gm)).toHaveLength(11);
     expect(output).toMatch(/^Proved: [\d,]+ acknowledged requests through kill -9/m);
@@ -85,8 +86,8 @@ describe("the audit of the microservice", () => {
     { key: "k1", kind: "deposit", account: "a", amount: 9n, version: 1, commitId: "k1", ...done },
     { ...transfer, version: 2, commitId: "k2@h/0", ...done },
     { key: "k3", kind: "withdraw", account: "b", amount: 3n, version: 2, commitId: "k3", ...done },
-    { key: "k4", kind: "withdraw", account: "b", amount: 9n, outcome: "refused", atOnce: true },
-    { key: "k5", kind: "deposit", account: "b", amount: 9n, outcome: "refused", atOnce: false },
+    { key: "k4", kind: "withdraw", account: "b", amount: 9n, outcome: "refused", inDoubt: false },
+    { key: "k5", kind: "deposit", account: "b", amount: 9n, outcome: "refused", inDoubt: true },
   ];
   const told = new Map([
     ["a", { balance: 4n, version: 2 }],
@@ -163,8 +164,20 @@ describe("the audit of the microservice", () => {
       commits: [...stream, commit([5, "b", 3], ["k5", "k5"], deposited)],
       says: ["b: 11 at version 3, the instance says 2 at version 2"],
     },
-  ])("finds $what", ({ commits, says }) => {
-    const found = violations(commits);
+    {
+      what: "an account that only the instance knows",
+      commits: stream,
+      balances: new Map(told).set("c", { balance: 1n, version: 1 }),
+      says: ["c: nothing, the instance says 1 at version 1"],
+    },
+    {
+      what: "an account that the instance does not know",
+      commits: stream,
+      balances: new Map([...told].slice(1)),
+      says: ["a: 4 at version 2, the instance says nothing"],
+    },
+  ])("finds $what", ({ commits, balances, says }) => {
+    const found = violations(commits, balances);
     for (const text of says) expect(found).toContainEqual(expect.stringContaining(text));
   });
 });
