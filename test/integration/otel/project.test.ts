@@ -1,5 +1,11 @@
 import { SpanKind } from "@opentelemetry/api";
-import { describe, expect, it } from "vitest";
+import {
+  AggregationTemporality,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from "@opentelemetry/sdk-metrics";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { kvState, memoryState, type UnitMessage } from "../../../src/projection/index.ts";
 import { projectionChannels } from "../../../src/projection/diagnostics.ts";
 import { eventually } from "../../support/server.ts";
@@ -147,6 +153,29 @@ describe("the lag of a projection", () => {
     telemetry.disable();
     projectionChannels.unit.publish({ ...unit, lagCommits: 6 });
     expect(await lags()).toMatchObject({ "A sums 1": 4 });
+  });
+});
+
+describe("the lag of a projection, where each collection stands for itself", () => {
+  it("is told in each of them, until annal is no longer observed", async () => {
+    const reader = new PeriodicExportingMetricReader({
+      exporter: new InMemoryMetricExporter(AggregationTemporality.DELTA),
+      exportIntervalMillis: 1_000_000_000,
+    });
+    const meterProvider = new MeterProvider({ readers: [reader] });
+    onTestFinished(() => meterProvider.shutdown());
+    const { telemetry } = observe({ meterProvider });
+    const lags = async () => {
+      const { resourceMetrics } = await reader.collect();
+      const told = resourceMetrics.scopeMetrics.flatMap(({ metrics }) => metrics);
+      const lag = told.find(({ descriptor }) => descriptor.name === "annal.projection.lag");
+      return lag?.dataPoints.map(({ value }) => value) ?? [];
+    };
+    projectionChannels.unit.publish({ ...unitOf("A", 1), lagCommits: 7 });
+    expect(await lags()).toEqual([7]);
+    expect(await lags()).toEqual([7]);
+    telemetry.disable();
+    expect(await lags()).toEqual([]);
   });
 });
 
