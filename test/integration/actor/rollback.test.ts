@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { StreamRolledBackError } from "../../../src/index.ts";
-import { answerTo, publishTo } from "../../support/wire.ts";
+import { answerTo, deliveryOf, publishTo } from "../../support/wire.ts";
 import { account, accountKind, deposit, InsufficientFunds, withdraw } from "./actor-account.ts";
 import { ActorStage, type BankStore, insist, refusal } from "./actor-stage.ts";
 import { collidingIds } from "./colliding-ids.ts";
@@ -22,12 +22,13 @@ async function rollBack(store: BankStore): Promise<void> {
   expect(await store.latestVersion(bob).catch(() => 0)).toBe(0);
 }
 
-describe("a stream that is made anew while nobody looks", () => {
+describe("a stream that is made anew, which a host is not told", () => {
   it("does not take what was decided on the old one, though the versions agree", async () => {
     // the store no longer knows what alice's last commit was
     const host = await stage.host({ store: { cacheMaxActors: 1 } });
     await host.send(alice, deposit(1_000));
     await host.send(bob, deposit(1));
+    stage.wire.drop(deliveryOf(/\.ADVISORY\.STREAM\./), 1_000);
     await stage.recreate();
     await stage.write(alice, 1);
     const error = await refusal(host.send(alice, withdraw(900)));
