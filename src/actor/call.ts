@@ -69,8 +69,8 @@ export function tellOutcome(told: SendMessage, outcome: CommandOutcome): void {
 }
 
 /** What is left of a command's time, in whole milliseconds. */
-export function leftMs({ deadline }: Call): number {
-  return Math.max(1, Math.ceil(deadline - performance.now()));
+export function leftMs({ deadline }: Call, now: number): number {
+  return Math.max(1, Math.ceil(deadline - now));
 }
 
 /** The caller's headers, and what listeners have added; the caller's win. */

@@ -84,27 +84,34 @@ export class Commands {
     this.counts.commands++;
     let outcome: CommandOutcome | StoredCommit | undefined;
     let hasTurn = true;
+    // a look at the clock is not free: one a command, but where it has waited
+    let now = turn === undefined ? call.arrivedAt : performance.now();
     try {
       if (call.told !== undefined) tellTurn(call.told, active, call);
-      if (active.yieldUntil > 0) await this.#yieldTurn(active, call);
+      if (active.yieldUntil > 0) {
+        await this.#yieldTurn(active, call);
+        now = performance.now();
+      }
       for (let conflicts = 0; ; ) {
-        const startedAt = performance.now();
-        assertTime(active, call, startedAt);
+        assertTime(active, call, now);
+        const startedAt = now;
         if (active.current === undefined || this.isStale(active)) {
           await this.#bringUpToDate(active, call);
+          now = performance.now();
         }
-        outcome = await this.#attempt(active, call, conflicts + 1);
+        outcome = await this.#attempt(active, call, conflicts + 1, now);
         if (outcome !== undefined) break;
         await this.#afterConflict(active, call, ++conflicts, performance.now() - startedAt);
+        now = performance.now();
       }
       // an earlier state may take long to read: others have their turns meanwhile
-      this.#memory.pass(active, performance.now());
+      this.#memory.pass(active, now);
       hasTurn = false;
       const told = "payload" in outcome ? await this.#replay(active, outcome, call) : outcome;
       if (call.told !== undefined) tellOutcome(call.told, told);
       return told;
     } finally {
-      if (hasTurn) this.#memory.pass(active, performance.now());
+      if (hasTurn) this.#memory.pass(active, now);
       this.#memory.end();
     }
   }
@@ -153,6 +160,7 @@ export class Commands {
     active: ActiveActor,
     call: Call,
     attempt: number,
+    now: number,
   ): Promise<CommandOutcome | StoredCommit | undefined> {
     const { current, epoch } = active;
     const { commandId, options } = call;
@@ -162,8 +170,7 @@ export class Commands {
       const first = places.length > 0 && (await this.#recall(active, places, commandId, call));
       if (first) return first;
     }
-    const sentAt = performance.now();
-    assertTime(active, call, sentAt);
+    assertTime(active, call, now);
     options.signal?.throwIfAborted();
     const decision = this.#decide(active, current, call, attempt);
     if ("error" in decision) return await this.#refuse(active, decision, call);
@@ -182,7 +189,7 @@ export class Commands {
     }
     let stored: AppendResult;
     try {
-      stored = await this.#appender.append(active, current, prepared, call);
+      stored = await this.#appender.append(active, current, prepared, call, now);
     } catch (error) {
       return await this.#afterFailure(active, error, call);
     }
@@ -190,7 +197,7 @@ export class Commands {
     const { state, events } = prepared;
     const { version, position, commitId } = stored;
     const next = { state, version, position, commitId, storedAtMs: undefined };
-    this.#appender.advance(active, next, sentAt, epoch);
+    this.#appender.advance(active, next, { now, epoch, remember: commandId !== undefined });
     return { state, version, events, position, commitId, replayed: false };
   }
 
@@ -202,17 +209,18 @@ export class Commands {
   ): Decision | Refused {
     const context = new Deciding(actor, version, call);
     let byDecide = true;
-    const decide = (): Decision => {
-      const events = kind.decide(call.command, state, typed<never>(context));
-      byDecide = false;
-      return context.decided(events);
-    };
     try {
-      if (!actorChannels.decide.hasSubscribers) return decide();
+      if (!actorChannels.decide.hasSubscribers) {
+        const events = kind.decide(call.command, state, typed<never>(context));
+        byDecide = false;
+        return context.decided(events);
+      }
       const { stream } = this.#internals.context;
       const told = { stream, actor, command: typeOf(call.command), version, attempt, events: 0 };
       return actorChannels.decide.sync(() => {
-        const decision = decide();
+        const events = kind.decide(call.command, state, typed<never>(context));
+        byDecide = false;
+        const decision = context.decided(events);
         told.events = decision.events.length;
         return decision;
       }, told);

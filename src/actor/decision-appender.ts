@@ -1,11 +1,11 @@
-import { AppendTooLargeError, StreamRolledBackError } from "../errors.ts";
+import { AppendTooLargeError } from "../errors.ts";
 import { uniqueIds } from "../internal/unique-ids.ts";
 import { type EncodedAppend, metadataOf, within } from "../store/append-input.ts";
 import { MAX_BATCH_ACTORS } from "../store/batch-appender.ts";
 import { madeUpId } from "../store/commit-id.ts";
 import type { AnyEvent } from "../store/event.ts";
 import type { StoreInternals } from "../store/internals.ts";
-import { type DecodedEvent, decodeBody, encodeBody } from "../store/payload.ts";
+import { decodeBody, encodeBody } from "../store/payload.ts";
 import { type Actor, actorSubject } from "../store/subject.ts";
 import type { Head } from "../store/version-cache.ts";
 import type { AppendResult, CommitOptions } from "../store/writer.ts";
@@ -32,7 +32,7 @@ export interface Prepared {
 interface PackedAppend
   extends Pick<EncodedAppend, "actor" | "body" | "eventCount" | "expectedVersion"> {
   /** What it was sent behind. */
-  behind?: Head;
+  sentBehind?: Head;
 }
 
 const NO_OTHERS: readonly PackedAppend[] = [];
@@ -79,6 +79,7 @@ export class DecisionAppender {
     current: ActorState,
     { body, events, others }: Prepared,
     call: Call,
+    now: number,
   ): Promise<AppendResult> {
     const { actor, subject } = active;
     const { commandId } = call;
@@ -91,18 +92,27 @@ export class DecisionAppender {
       commitId: this.#commitId(commandId, alone ? undefined : subject),
       commitIdGiven: commandId !== undefined,
       extraHeaders: headersOf(call),
-      seal: (_payload, _version, behind) => this.#assertBehind(current, behind),
+      behind: current,
     };
-    if (alone) return this.#internals.appendEncoded(own, leftMs(call));
-    return this.#appendAll(own, others, call);
+    if (alone) return this.#internals.appendEncoded(own, leftMs(call, now));
+    return this.#appendAll(own, others, call, now);
   }
 
-  /** The append was stored: the actor's state goes on, unless what was known of it was given up meanwhile. */
-  advance(active: ActiveActor, current: ActorState, sentAt: number, epoch: number): void {
-    if (active.epoch !== epoch) return;
+  /**
+   * An append was stored: the actor's state goes on, unless what was known of it was given up meanwhile.
+   *
+   * @param how when it was sent, in which epoch of the actor, and whether it came of a command that may be repeated
+   */
+  advance(
+    active: ActiveActor,
+    current: ActorState,
+    how: { readonly now: number; readonly epoch: number; readonly remember: boolean },
+  ): void {
+    if (active.epoch !== how.epoch) return;
     active.current = current;
-    active.recent.add(current.commitId, current.position, active.subject);
-    active.confirmedAt = sentAt;
+    // before a snapshot is made of both
+    if (how.remember) active.recent.add(current.commitId, current.position, active.subject);
+    active.confirmedAt = how.now;
     active.commitsSince++;
     this.#onAppended(active);
   }
@@ -147,19 +157,22 @@ export class DecisionAppender {
   ): Prepared | Promise<Prepared> {
     const { events: stored, metadata } = decodeBody(body);
     const firstVersion = current.version + 1;
-    const finish = (shaped: readonly DecodedEvent[]): Prepared => {
-      const events = evolving({ events: shaped, metadata, firstVersion });
-      const state = evolve(kind, actor, current.state, events, false);
-      return { body, events, state, others };
-    };
     const shapes = this.#internals.interpreter.shapes(actor, stored, firstVersion);
-    return shapes instanceof Promise ? shapes.then(finish) : finish(shapes);
+    if (shapes instanceof Promise) {
+      return shapes.then((shaped) => {
+        const events = evolving({ events: shaped, metadata, firstVersion });
+        return { body, events, state: evolve(kind, actor, current.state, events, false), others };
+      });
+    }
+    const events = evolving({ events: shapes, metadata, firstVersion });
+    return { body, events, state: evolve(kind, actor, current.state, events, false), others };
   }
 
   async #appendAll(
     own: EncodedAppend,
     others: readonly PackedAppend[],
     call: Call,
+    sentAt: number,
   ): Promise<AppendResult> {
     const { commitId, commitIdGiven, extraHeaders } = own;
     const rest = others.map((other) => ({
@@ -168,12 +181,11 @@ export class DecisionAppender {
       commitIdGiven,
       extraHeaders,
       seal: (_payload: Uint8Array, _version: number, behind: Head) => {
-        other.behind = behind;
+        other.sentBehind = behind;
         return "";
       },
     }));
-    const sentAt = performance.now();
-    const stored = await this.#internals.appendAllEncoded([own, ...rest], leftMs(call));
+    const stored = await this.#internals.appendAllEncoded([own, ...rest], leftMs(call, sentAt));
     const [result, ...results] = stored;
     if (result === undefined) throw new TypeError("an appendAll without a result");
     if (!result.replayed) {
@@ -186,7 +198,7 @@ export class DecisionAppender {
 
   /** Another actor's part of a decision was stored: where it lies idle in memory, its state goes on. */
   async #passOn(
-    { actor, body, behind }: PackedAppend,
+    { actor, body, sentBehind }: PackedAppend,
     stored: AppendResult | undefined,
     sentAt: number,
     { deadline, timeoutMs }: Call,
@@ -195,8 +207,8 @@ export class DecisionAppender {
     const other = this.#memory.find(actorSubject(prefix, actor));
     const current = other?.current;
     if (other === undefined || current === undefined || stored === undefined) return;
-    const isBehind = behind?.sequence === current.position && behind.commitId === current.commitId;
-    if (!isBehind || other.isBusy) return;
+    const { position: known, commitId: knownId } = current;
+    if (sentBehind?.sequence !== known || sentBehind.commitId !== knownId || other.isBusy) return;
     const { version, position, commitId } = stored;
     const { epoch } = other;
     try {
@@ -206,12 +218,8 @@ export class DecisionAppender {
     }
     try {
       const { state } = await this.#evolve(other, current, body, NO_OTHERS);
-      this.advance(
-        other,
-        { state, version, position, commitId, storedAtMs: undefined },
-        sentAt,
-        epoch,
-      );
+      const next = { state, version, position, commitId, storedAtMs: undefined };
+      this.advance(other, next, { now: sentAt, epoch, remember: false });
     } catch {
       // it is read when it is asked next: the cache knows that there is more
     } finally {
@@ -223,12 +231,5 @@ export class DecisionAppender {
   #commitId(commandId: string | undefined, shared: string | undefined): string {
     if (commandId === undefined) return madeUpId(this.#nextId());
     return shared === undefined ? commandId : sharedId(commandId, shared);
-  }
-
-  /** A version alone does not tell a stream from one that was restored or made anew. */
-  #assertBehind({ commitId, position }: ActorState, behind: Head): string {
-    if (behind.sequence === position && behind.commitId === commitId) return "";
-    const { stream } = this.#internals.context;
-    throw new StreamRolledBackError(stream, position, commitId || "no commit", behind.commitId);
   }
 }

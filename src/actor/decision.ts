@@ -39,8 +39,12 @@ export class Deciding implements DecideContext {
     return new Date(this.#receivedAtMs);
   }
 
-  /** Works without its object too: `const { append } = context`. */
-  readonly append = (entry: DecidedAppend): void => {
+  /** Works without its object too: `const { append } = context`. Made when it is asked for: most decisions need none. */
+  get append(): (entry: DecidedAppend) => void {
+    return (entry) => this.#append(entry);
+  }
+
+  #append(entry: DecidedAppend): void {
     if (this.#isOver) throw new InvalidDecisionError(this.actor, "decide is over");
     const { actor } = entry;
     validateActor(actor);
@@ -59,7 +63,7 @@ export class Deciding implements DecideContext {
       throw new InvalidArgumentError("actor", "each actor once", actor.id);
     }
     this.#appends.push(entry);
-  };
+  }
 
   /**
    * What came of the run.

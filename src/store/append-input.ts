@@ -19,6 +19,7 @@ export interface EncodedAppend {
   readonly eventCount: number;
   readonly expectedVersion: ExpectedVersion;
   readonly commitId: string;
+  readonly behind?: PreparedAppend["behind"];
   readonly seal?: PreparedAppend["seal"];
   /** As `CommitOptions.headers`. */
   readonly extraHeaders?: Readonly<Record<string, string>> | undefined;

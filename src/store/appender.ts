@@ -215,6 +215,7 @@ export class Appender {
   #publish(sent: Sent, waitMs: number): Promise<PublishOutcome> {
     const { connection, maxMessageBytes } = this.#context;
     const { append, behind } = sent;
+    this.#placement.assertBehind(append, behind);
     const message = outgoingCommit(append, behind, maxMessageBytes(), dedupeHeader(append));
     sent.index = message.index;
     return publishAcked(connection.requests, message, waitMs);

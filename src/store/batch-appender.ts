@@ -270,6 +270,7 @@ export class BatchAppender {
     const messages = members.map(({ append, head }, at) => {
       const last = at === members.length - 1 ? "Nats-Batch-Commit: 1\r\n" : "";
       const batch = `Nats-Batch-Id: ${batchId}\r\nNats-Batch-Sequence: ${at + 1}\r\n${last}`;
+      this.#placement.assertBehind(append, head);
       const message = outgoingCommit(append, head, this.#context.maxMessageBytes(), batch);
       bytes += message.headers.length + message.payload.length;
       return message;

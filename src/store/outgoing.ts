@@ -25,8 +25,16 @@ export interface PreparedAppend {
   readonly signal: AbortSignal | undefined;
   /** The caller's headers, as lines that each end in CR LF. */
   readonly extraHeaders: string;
+  /** The very commit that it goes behind, where a version is not enough to tell it. */
+  readonly behind?: CommitPlace | undefined;
   /** Headers that depend on the payload as it is stored, as lines that each end in CR LF; asked anew for each attempt. */
   readonly seal?: ((payload: Uint8Array, version: number, behind: Head) => string) | undefined;
+}
+
+/** Where a commit stands, and which it is; position 0 for none. */
+export interface CommitPlace {
+  readonly position: number;
+  readonly commitId: string;
 }
 
 /** A commit ready to be sent behind one head, and what the cache holds once it is stored. */

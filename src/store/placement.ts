@@ -173,6 +173,19 @@ export class Placement {
     throw new StreamRolledBackError(stream, position, expectedCommitId, actualCommitId);
   }
 
+  /**
+   * Refuses to put an append behind another commit than the one that it was made for, though the version be the same.
+   *
+   * @throws {StreamRolledBackError}
+   */
+  assertBehind({ behind }: PreparedAppend, head: Head): void {
+    if (behind === undefined) return;
+    const { position, commitId } = behind;
+    if (head.sequence === position && head.commitId === commitId) return;
+    const { stream } = this.#context;
+    throw new StreamRolledBackError(stream, position, commitId || "no commit", head.commitId);
+  }
+
   /** Waits as the outcome demands before anything is sent again; an unknown one is looked into at once. */
   async pause(outcome: PublishOutcome, attempt: number, { deadline }: TimeLimit): Promise<void> {
     if (outcome.kind === "unknown") return;

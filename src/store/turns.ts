@@ -146,3 +146,12 @@ export class Turns {
     if (this.#idle !== undefined && this.size === 0) this.#idle.resolve();
   }
 }
+
+/** Waits for a turn; `late` makes the error where the deadline came first. */
+export async function inTime(turn: Promise<void>, late: () => Error): Promise<void> {
+  try {
+    await turn;
+  } catch (error) {
+    throw error === LATE ? late() : error;
+  }
+}

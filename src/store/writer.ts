@@ -38,7 +38,7 @@ import {
 import { encodeBody, type EventInput } from "./payload.ts";
 import { notStored, type Stored, type TimeLimit } from "./placement.ts";
 import { type Actor, actorSubject, validateActor } from "./subject.ts";
-import { LATE } from "./turns.ts";
+import { inTime } from "./turns.ts";
 
 /** What an append (or appendAll) says beside its events. */
 export interface CommitOptions {
@@ -87,7 +87,7 @@ export interface AppendResult {
 
 type Headers = CommitOptions["headers"];
 
-/** An append that has waited is not sent with less time than this: its outcome would only be unknown. */
+/** With less time left, an append's outcome would only be unknown. */
 const MIN_LEFT_MS = 5;
 
 /** Validates appends, gives them their turns, and ends them all before it closes. */
@@ -127,8 +127,8 @@ export class Writer<Events extends EventMap> {
   }
 
   appendEncoded(encoded: EncodedAppend, timeoutMs?: number): Promise<AppendResult> {
-    const append = this.#prepared(encoded);
-    return this.#append(append, this.#limit(performance.now(), timeoutMs), encoded.extraHeaders);
+    const limit = this.#limit(performance.now(), timeoutMs);
+    return this.#append(this.#prepared(encoded), limit, encoded.extraHeaders);
   }
 
   /** Several actors at once, all or nothing; ids, headers and who gave the id are those of the first. */
@@ -138,8 +138,8 @@ export class Writer<Events extends EventMap> {
   ): Promise<readonly AppendResult[]> {
     const [{ commitId, extraHeaders }] = encoded;
     assertBatchId(commitId);
-    const appends = encoded.map((append) => this.#prepared(append));
     const limit = this.#limit(performance.now(), timeoutMs);
+    const appends = encoded.map((append) => this.#prepared(append));
     return this.#appendAll(appends, limit, { commitId, headers: extraHeaders });
   }
 
@@ -185,8 +185,10 @@ export class Writer<Events extends EventMap> {
     const commitId = this.#commitId(options.commitId);
     assertBatchId(commitId);
     const appends = await this.#prepareAll(entries, commitId, options);
-    const limit = this.#limit(calledAt, options.timeoutMs);
-    return this.#appendAll(appends, limit, { ...options, commitId });
+    return this.#appendAll(appends, this.#limit(calledAt, options.timeoutMs), {
+      ...options,
+      commitId,
+    });
   }
 
   #appendAll(
@@ -325,7 +327,7 @@ export class Writer<Events extends EventMap> {
   }
 
   #prepared(encoded: EncodedAppend): PreparedAppend {
-    const { actor, expectedVersion, body, eventCount, commitId, seal } = encoded;
+    const { actor, expectedVersion, body, eventCount, commitId, behind, seal } = encoded;
     return {
       actor,
       subject: actorSubject(this.#context.prefix, actor),
@@ -336,6 +338,7 @@ export class Writer<Events extends EventMap> {
       commitIdGiven: encoded.commitIdGiven ?? false,
       signal: undefined,
       extraHeaders: headerLines(encoded.extraHeaders),
+      behind,
       seal,
     };
   }
@@ -371,15 +374,6 @@ export class Writer<Events extends EventMap> {
     } finally {
       release();
     }
-  }
-}
-
-/** Waits for a turn; `late` makes the error where the deadline came first. */
-async function inTime(turn: Promise<void>, late: () => Error): Promise<void> {
-  try {
-    await turn;
-  } catch (error) {
-    throw error === LATE ? late() : error;
   }
 }
 
