@@ -32,7 +32,7 @@ export interface PreparedAppend {
 }
 
 /** Where a commit stands, and which it is; position 0 for none. */
-export interface CommitPlace {
+interface CommitPlace {
   readonly position: number;
   readonly commitId: string;
 }

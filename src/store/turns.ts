@@ -8,7 +8,7 @@ const MAX_BATCHES_IN_FLIGHT = 8;
 /** How often those who wait are compared with the clock: one timer for all. */
 const SWEEP_MS = 25;
 /** What a wait rejects with that its deadline ended: the caller knows what to say. */
-export const LATE: unique symbol = Symbol("late");
+const LATE: unique symbol = Symbol("late");
 
 /**
  * Who may append when: one at a time for each actor, in the order of asking, and a bounded number at once. Locks are
