@@ -42,11 +42,12 @@ function* variantsOf(command: NaiveCommand): Generator<NaiveCommand, void, undef
       yield { ...command, options: { ...options, force: !force } };
       yield { ...command, options: { ...options, atEffectiveDate: !atEffectiveDate } };
       yield { ...command, options: { ...options, metadata: { other: true } } };
-      yield { ...command, target: target + 1 };
+      // not the next one: what is not acknowledged yet has no id that anybody could know
+      yield { ...command, target: target + 1_000 };
       break;
     }
     case "release":
-      yield { ...command, hold: command.hold + 1 };
+      yield { ...command, hold: command.hold + 1_000 };
       break;
     case "account":
       yield { ...command, change: { ...command.change, frozen: command.change.frozen !== true } };
