@@ -34,8 +34,6 @@ export default defineConfig({
           include: ["test/integration/**/*.test.ts"],
           globalSetup: ["test/support/global-server.ts"],
           maxWorkers: 2,
-          // servers, processes and the disk are shared with whatever else the machine does
-          retry: 1,
           sequence: { groupOrder: 1 },
         },
       },
@@ -45,7 +43,6 @@ export default defineConfig({
           name: "fault",
           include: ["test/fault/**/*.test.ts"],
           fileParallelism: false,
-          retry: 1,
           // Killed servers and elections: nothing else beside them on a small machine.
           sequence: { groupOrder: 2 },
         },
