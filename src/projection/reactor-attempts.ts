@@ -15,6 +15,13 @@ export interface AttemptSignals {
   readonly stopping: AbortSignal;
 }
 
+/** What an attempt depends on. */
+export interface AttemptTerms {
+  readonly abort: AbortSignal;
+  /** Throws where none may begin; asked right before each, because a process may have stood still while it waited. */
+  readonly assertMayBegin?: (() => void) | undefined;
+}
+
 /** Calls `handle`, one event at a time and each as often as it must be. */
 export class Attempts {
   readonly #stream: string;
@@ -31,18 +38,19 @@ export class Attempts {
    *
    * @param onRetry told of each failure that is followed by another attempt
    * @param headers of the event's commit, where somebody listens
-   * @throws {ReactorFailedError} when all attempts failed; the reason of one of the signals
+   * @throws {ReactorFailedError} when all attempts failed; the reason of one of the signals; what `assertMayBegin` throws
    */
   async handle(
     event: RecordedEvent,
-    { abort, stopping }: AttemptSignals,
+    terms: AttemptTerms & AttemptSignals,
     onRetry: (error: unknown) => void,
     headers?: HeaderBlock,
   ): Promise<void> {
     const { name, maxAttempts, retry } = this.#settings;
+    const { abort, stopping } = terms;
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.once(event, attempt, abort, headers);
+        return await this.once(event, attempt, terms, headers);
       } catch (error) {
         // The handler gave up because it was told to: that says nothing of the event.
         abort.throwIfAborted();
@@ -58,7 +66,7 @@ export class Attempts {
   async once(
     event: RecordedEvent,
     attempt: number,
-    abort: AbortSignal,
+    { abort, assertMayBegin }: AttemptTerms,
     headers?: HeaderBlock,
   ): Promise<void> {
     await this.#turn.take(abort);
@@ -70,6 +78,7 @@ export class Attempts {
       abort.throwIfAborted();
       abort.addEventListener("abort", onAbort, { once: true });
       timer = this.#startTimer(own);
+      assertMayBegin?.();
       await this.#handle(event, { attempt, signal: own.signal }, headers);
     } finally {
       clearTimeout(timer);

@@ -121,7 +121,6 @@ export class ReactorRun {
   async #take(event: RecordedEvent, commit: SourceCommit): Promise<void> {
     const { attempts, deadLetters, lease, progress, settings } = this.#parts;
     this.#signals.stopping.throwIfAborted();
-    lease.assertHeld();
     const isLast = event === commit.events.at(-1);
     const { position, commitId, total } = commit;
     const applied = this.#checkpoint.latest.applied + 1;
@@ -130,7 +129,8 @@ export class ReactorRun {
     const end = { position, taken, commitId, applied, complete };
     try {
       const onRetry = (error: unknown): void => progress.failedOnce(error);
-      await attempts.handle(event, this.#signals, onRetry, commit.headers);
+      const terms = { ...this.#signals, assertMayBegin: () => lease.assertHeld() };
+      await attempts.handle(event, terms, onRetry, commit.headers);
     } catch (error) {
       if (!settings.park || !(error instanceof ReactorFailedError)) throw error;
       await this.#checkpoint.saveWith(deadLetters.format(event, error), end);

@@ -110,7 +110,7 @@ export class Reactor {
     this.#assertOpen();
     const attempt = letter.attempts + 1;
     try {
-      await attempts.once(event, attempt, abort);
+      await attempts.once(event, attempt, { abort });
     } catch (error) {
       abort.throwIfAborted();
       const failure = new ReactorFailedError(this.name, event, attempt, error);

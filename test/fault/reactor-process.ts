@@ -26,5 +26,7 @@ const reactor = await startReactor(store, {
 });
 reactor.ended.catch((error: unknown) => process.send?.(`failed: ${String(error)}`));
 
+// In a turn of its own: never between the look at the lease and the call of `handle`, where nothing can help.
+process.on("message", () => process.kill(process.pid, "SIGSTOP"));
 process.on("disconnect", () => process.exit(0));
 process.send?.("open");

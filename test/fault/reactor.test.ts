@@ -141,11 +141,11 @@ describe("reactors in several processes", () => {
       await eventually(() => readLines(file).length >= before + 40, patience);
       const pid = readLines(file).at(-1)?.pid;
       const [active, standby] = pid === one.pid ? [one, other] : [other, one];
-      active.signal("SIGSTOP");
+      active.stop();
       const isOther = (): boolean => readLines(file).at(-1)?.pid === standby.pid;
       await eventually(isOther, patience);
       const stopped = readLines(file).length;
-      active.signal("SIGCONT");
+      active.continue();
       await eventually(() => readLines(file).length >= stopped + LEASE_MS / 10, patience);
       const late = readLines(file)
         .slice(stopped)

@@ -66,8 +66,13 @@ export class ReactorProcess implements AsyncDisposable {
     return this.#child.pid ?? 0;
   }
 
-  signal(name: "SIGSTOP" | "SIGCONT"): void {
-    this.#child.kill(name);
+  /** Has it stand still, whatever it waits for. */
+  stop(): void {
+    this.#child.send("stop");
+  }
+
+  continue(): void {
+    this.#child.kill("SIGCONT");
   }
 
   async kill(): Promise<void> {

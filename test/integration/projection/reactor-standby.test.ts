@@ -14,6 +14,11 @@ import {
   upTo,
 } from "./reactor-stage.ts";
 
+/** The whole process does nothing, as when it is stopped. */
+function standStill(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
 describe("several reactors of one name", () => {
   it("are active one at a time, and hand over at once when one is closed", async () => {
     const stores = [await openShop()];
@@ -46,6 +51,22 @@ describe("several reactors of one name", () => {
     // closed ones had saved, so nothing was repeated
     expect(all).toEqual(upTo(all.length));
     expect(reactors.every((reactor) => reactor.status().handled > 0)).toBe(true);
+  });
+
+  it("make no further attempt where the process stood still for longer than its lease", async () => {
+    const store = await openShop();
+    await place(store, 1);
+    const leaseMs = 300;
+    const notes = new Notes(() => {
+      if (notes.calls.length > 1) return;
+      // while it waits for the next attempt, whose timer is due before the one that ends the lease
+      setTimeout(() => standStill(leaseMs + 50), 0);
+      throw new Error("not yet");
+    });
+    const reactor = await react(store, notes, { leaseMs, retryMs: 100 });
+    await reactor.caughtUp();
+    // as the active one again, from the first attempt on
+    expect(notes.calls.map(({ attempt }) => attempt)).toEqual([1, 1]);
   });
 
   it("stand by without handling anything, and take over when the active one's process is gone", async () => {
