@@ -1,7 +1,9 @@
-import { AccountCell, type AccountTerms, type Cell, HoldingCell } from "./cells.ts";
+import { AccountCell, type AccountTerms, HoldingCell, partsOf } from "./cells.ts";
 import { Holding } from "./holding.ts";
+import { HoldingTable, isWhole } from "./holding-table.ts";
 import { LotList } from "./lot-list.ts";
 import { WORLD } from "./names.ts";
+import { TouchLog } from "./touch-log.ts";
 
 const WORLD_TERMS: AccountTerms = {
   lots: false,
@@ -12,17 +14,24 @@ const WORLD_TERMS: AccountTerms = {
   metadata: {},
 };
 
-const EMPTY_SUM = new Holding(0n, 0n, undefined);
 const EMPTY_LOTS = new Holding(0n, 0n, LotList.empty);
+const MOST = Number.MAX_SAFE_INTEGER;
+const NO_SUMS = new Float64Array();
 
 /** What one group of commands has changed, to be acknowledged or rolled back as a whole. */
 export interface ChangeSet {
   readonly mark: number;
-  readonly cells: Cell<unknown>[];
-  /** The values of the cells when the group was closed, while a later group changes them. */
-  values: unknown[];
+  /** Slots of the holdings. */
+  readonly slots: number[];
+  /** What they had when the group was closed, while a later group changes them. */
+  sums: Float64Array;
+  /** Of those that have more than a sum, in the same places. */
+  readonly wholes: (Holding | undefined)[];
+  /** Accounts whose terms it has changed, and these. */
+  readonly accounts: AccountCell[];
+  terms: readonly AccountTerms[];
   /** Accounts and holdings that were new in it. */
-  added: (AccountCell | HoldingCell)[];
+  readonly added: (AccountCell | HoldingCell)[];
 }
 
 /**
@@ -31,17 +40,26 @@ export interface ChangeSet {
  */
 export class Books {
   readonly #accounts = new Map<string, AccountCell>();
+  readonly #byId: AccountCell[] = [];
+  readonly #freeIds: number[] = [];
+  readonly #table = new HoldingTable();
+  readonly #touched = new TouchLog();
+  readonly #settle = (): void => this.#touched.flush(this.#byId);
+  /** One text for each, so that comparing with it finds it in the cache. */
+  readonly #assets = new Map<string, string>();
   #terms: AccountTerms = WORLD_TERMS;
   #marks = 0;
   #open: ChangeSet = this.#begin();
-  /** What the running command has changed: cells, each followed by its value before. */
-  readonly #undo: unknown[] = [];
+  /** What the running command has changed: slots, each with what it had before. */
+  readonly #undoSlots: number[] = [];
+  readonly #undoSums: number[] = [];
+  readonly #undoWholes: (Holding | undefined)[] = [];
   /** How much of that is the running command's: emptying a list costs it its memory. */
   #undoable = 0;
-  /** Accounts and holdings of the open group that were there already when the running command began. */
-  #addedBefore = 0;
-  /** Cells that the open group had changed by then. */
-  #changedBefore = 0;
+  /** The same of accounts and their terms. */
+  #undoTerms: [cell: AccountCell, before: AccountTerms][] = [];
+  /** What the open group had changed, and made, when the running command began. */
+  readonly #before = { slots: 0, accounts: 0, added: 0 };
 
   /** Terms of accounts without their own. */
   set defaultTerms(terms: Pick<AccountTerms, "lots" | "overdraft">) {
@@ -56,7 +74,10 @@ export class Books {
   account(name: string): AccountCell {
     const found = this.#accounts.get(name);
     if (found !== undefined) return found;
-    const cell = new AccountCell(name, name === WORLD ? WORLD_TERMS : this.#terms);
+    const id = this.#freeIds.pop() ?? this.#byId.length;
+    const terms = name === WORLD ? WORLD_TERMS : this.#terms;
+    const cell = new AccountCell(name, id, terms, this.#settle);
+    this.#byId[id] = cell;
     this.#accounts.set(name, cell);
     this.#open.added.push(cell);
     return cell;
@@ -65,95 +86,206 @@ export class Books {
   holding(account: AccountCell, asset: string): HoldingCell {
     const found = account.holding(asset);
     if (found !== undefined) return found;
-    const cell = new HoldingCell(account, asset, account.value.lots ? EMPTY_LOTS : EMPTY_SUM);
-    // most accounts have one: a list that grows would have room for 17
-    account.holdings = [...account.holdings, cell];
+    const cell = new HoldingCell(account, this.#assetOf(asset), this.#table);
+    if (account.value.lots) cell.value = EMPTY_LOTS;
+    account.add(cell);
     this.#open.added.push(cell);
     return cell;
   }
 
-  put<Value>(cell: Cell<Value>, value: Value): void {
-    this.#undo[this.#undoable++] = cell;
-    this.#undo[this.#undoable++] = cell.value;
-    cell.value = value;
+  /** Where an account's holding of an asset stands. */
+  slot(account: AccountCell, asset: string): number {
+    return account.firstAsset === asset ? account.firstSlot : this.holding(account, asset).slot;
+  }
+
+  put(cell: HoldingCell, value: Holding): void {
+    this.#put(cell.slot, ...partsOf(value));
+  }
+
+  putTerms(cell: AccountCell, terms: AccountTerms): void {
+    this.#undoTerms.push([cell, cell.value]);
+    cell.value = terms;
     const open = this.#open;
     if (cell.mark === open.mark) return;
     cell.mark = open.mark;
-    open.cells.push(cell);
+    open.accounts.push(cell);
+  }
+
+  /**
+   * Moves an amount from one holding to another, where both are nothing but sums and stay so.
+   *
+   * @param from its slot, which is not the other one's
+   * @param least what must be left of it; -Infinity for whatever is
+   * @returns false where nothing was moved
+   */
+  move(from: number, to: number, amount: bigint, least: number): boolean {
+    const moved = Number(amount);
+    const left = this.#table.sum(from) - moved;
+    const reached = this.#table.sum(to) + moved;
+    // false for what is no sum, too: beyond that bound a number is not exact
+    const isSum = left >= -MOST && reached <= MOST && moved <= MOST;
+    if (!isSum || left < least) return false;
+    this.#put(from, left, undefined);
+    this.#put(to, reached, undefined);
+    return true;
   }
 
   /** Begins a command; what it has changed is kept, unless {@link undo} is called. */
   begin(): void {
     this.#undoable = 0;
-    this.#addedBefore = this.#open.added.length;
-    this.#changedBefore = this.#open.cells.length;
+    if (this.#undoTerms.length > 0) this.#undoTerms = [];
+    const { slots, accounts, added } = this.#open;
+    this.#before.slots = slots.length;
+    this.#before.accounts = accounts.length;
+    this.#before.added = added.length;
   }
 
   /** Takes back what was changed since {@link begin}. */
   undo(): void {
-    const undo = this.#undo;
-    for (let at = this.#undoable - 2; at >= 0; at -= 2) {
-      (undo[at] as Cell<unknown>).value = undo[at + 1];
+    for (let at = this.#undoable - 1; at >= 0; at--) {
+      const slot = this.#undoSlots[at] ?? 0;
+      this.#table.put(slot, this.#undoSums[at] ?? 0, this.#undoWholes[at]);
     }
     this.#undoable = 0;
-    const { added, cells } = this.#open;
-    while (cells.length > this.#changedBefore) {
-      const cell = cells.pop();
-      if (cell !== undefined) cell.mark = 0;
-    }
-    while (added.length > this.#addedBefore) this.#forget(added.pop());
+    for (const [cell, before] of this.#undoTerms.reverse()) cell.value = before;
+    this.#undoTerms = [];
+    const { added, slots, accounts } = this.#open;
+    for (const slot of slots.splice(this.#before.slots)) this.#table.unmark(slot);
+    for (const cell of accounts.splice(this.#before.accounts)) cell.mark = 0;
+    while (added.length > this.#before.added) this.#forget(added.pop());
   }
 
   /** Ends the open group and begins another one. */
   close(): ChangeSet {
     const closed = this.#open;
-    closed.values = closed.cells.map((cell) => cell.value);
+    const { slots, wholes, accounts } = closed;
+    const sums = new Float64Array(slots.length);
+    for (let at = 0; at < sums.length; at++) {
+      const slot = slots[at] ?? 0;
+      const sum = this.#table.sum(slot);
+      sums[at] = sum;
+      if (isWhole(sum)) wholes[at] = this.#table.whole(slot);
+    }
+    closed.sums = sums;
+    closed.terms = accounts.map(({ value }) => value);
     this.#open = this.#begin();
     // a replay begins no commands: it would keep every value that there ever was
     this.#forgetUndo();
-    this.#addedBefore = 0;
-    this.#changedBefore = 0;
     return closed;
   }
 
-  /** A closed group was acknowledged. */
-  confirm({ cells, values, added }: ChangeSet): void {
-    for (let at = 0; at < cells.length; at++) {
-      const cell = cells[at];
-      if (cell === undefined) continue;
-      cell.confirmed = values[at];
-      if (cell instanceof HoldingCell) cell.account.confirmed ??= cell.account.initial;
+  /**
+   * A closed group was acknowledged.
+   *
+   * @param position of its commit; undefined where its accounts know their places
+   * @param onNew told of accounts that no acknowledged entry has spoken of before
+   */
+  confirm(
+    changes: ChangeSet,
+    position?: number,
+    onNew: (account: AccountCell) => void = () => {},
+  ): void {
+    const { slots, sums, wholes, added } = changes;
+    for (let at = 0; at < slots.length; at++) {
+      const slot = slots[at] ?? 0;
+      const sum = sums[at] ?? 0;
+      const isNew = this.#table.confirm(slot, sum, isWhole(sum) ? wholes[at] : undefined);
+      const account = this.#table.ownerOf(slot);
+      if (account === undefined) continue;
+      if (isNew && account.confirmed === undefined) {
+        account.confirmed = account.initial;
+        onNew(account);
+      }
+      if (position !== undefined) this.#touched.add(account.id, position);
     }
+    this.#confirmTerms(changes, position, onNew);
     // what nothing was posted to after all
-    for (const cell of added)
-      if (cell.confirmed === undefined && cell.mark === 0) this.#forget(cell);
+    for (const cell of added) if (this.#isUnused(cell)) this.#forget(cell);
+    if (this.#touched.isLong) this.#settle();
   }
 
   /** Takes back all that is not acknowledged: the open group, and closed ones that were not stored. */
   rollback(closed: readonly ChangeSet[]): void {
-    for (const { cells, added } of [...closed, this.#open]) {
-      for (const cell of cells) if (cell.confirmed !== undefined) cell.value = cell.confirmed;
-      for (const cell of added) if (cell.confirmed === undefined) this.#forget(cell);
+    for (const { slots, accounts, added } of [...closed, this.#open]) {
+      for (const slot of slots) this.#table.reset(slot);
+      for (const cell of accounts) if (cell.confirmed !== undefined) cell.value = cell.confirmed;
+      for (const cell of added) if (!isConfirmed(cell)) this.#forget(cell);
     }
     this.#forgetUndo();
     this.#open = this.#begin();
   }
 
+  #put(slot: number, sum: number, whole: Holding | undefined): void {
+    const table = this.#table;
+    const at = this.#undoable++;
+    this.#undoSlots[at] = slot;
+    this.#undoSums[at] = table.sum(slot);
+    this.#undoWholes[at] = table.whole(slot);
+    table.put(slot, sum, whole);
+    const open = this.#open;
+    if (!table.mark(slot, open.mark)) open.slots.push(slot);
+  }
+
+  #confirmTerms(
+    { accounts, terms }: ChangeSet,
+    position: number | undefined,
+    onNew: (account: AccountCell) => void,
+  ): void {
+    for (let at = 0; at < accounts.length; at++) {
+      const cell = accounts[at];
+      if (cell === undefined) continue;
+      if (cell.confirmed === undefined) onNew(cell);
+      cell.confirmed = terms[at];
+      if (position !== undefined) this.#touched.add(cell.id, position);
+    }
+  }
+
+  #isUnused(cell: AccountCell | HoldingCell): boolean {
+    if (isConfirmed(cell)) return false;
+    return cell instanceof AccountCell ? cell.mark === 0 : !this.#table.isMarked(cell.slot);
+  }
+
   #forgetUndo(): void {
-    this.#undo.length = 0;
+    this.#undoSlots.length = 0;
+    this.#undoSums.length = 0;
+    this.#undoWholes.length = 0;
     this.#undoable = 0;
+    this.#undoTerms = [];
+    this.#before.slots = 0;
+    this.#before.accounts = 0;
+    this.#before.added = 0;
   }
 
   #forget(cell: AccountCell | HoldingCell | undefined): void {
     if (cell instanceof AccountCell) {
+      if (this.#accounts.get(cell.name) !== cell) return;
       this.#accounts.delete(cell.name);
-    } else if (cell !== undefined) {
-      const { account } = cell;
-      account.holdings = account.holdings.filter((held) => held !== cell);
+      this.#freeIds.push(cell.id);
+    } else if (cell !== undefined && cell.account.holdings.includes(cell)) {
+      cell.account.remove(cell);
+      this.#table.free(cell);
     }
   }
 
-  #begin(): ChangeSet {
-    return { mark: ++this.#marks, cells: [], values: [], added: [] };
+  #assetOf(asset: string): string {
+    const known = this.#assets.get(asset);
+    if (known === undefined) this.#assets.set(asset, asset);
+    return known ?? asset;
   }
+
+  #begin(): ChangeSet {
+    return {
+      mark: ++this.#marks,
+      slots: [],
+      sums: NO_SUMS,
+      wholes: [],
+      accounts: [],
+      terms: [],
+      added: [],
+    };
+  }
+}
+
+function isConfirmed(cell: AccountCell | HoldingCell): boolean {
+  return cell.confirmed !== undefined;
 }

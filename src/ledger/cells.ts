@@ -1,5 +1,6 @@
-import type { AccountPlaces } from "./account-places.ts";
+import { AccountPlaces } from "./account-places.ts";
 import type { Holding } from "./holding.ts";
+import { type HoldingTable, sumOf } from "./holding-table.ts";
 import type { Details } from "./journal-entry.ts";
 
 /** How an account behaves and what is said of it. Never changed: each change makes a new one. */
@@ -14,54 +15,115 @@ export interface AccountTerms {
 }
 
 /**
- * A value of the ledger's state in two versions: as decided last, and as acknowledged last. Readers see the second; a
+ * An account's holding of one asset, in two versions: as decided last, and as acknowledged last. Readers see the second; a
  * rollback puts it in the first one's place.
  */
-export interface Cell<Value> {
-  value: Value;
-  /** undefined before an acknowledged entry speaks of it. */
-  confirmed: Value | undefined;
-  /** The group of commands that has changed it last. */
-  mark: number;
-}
-
-/** An account's holding of one asset. */
-export class HoldingCell implements Cell<Holding> {
+export class HoldingCell {
   readonly account: AccountCell;
   readonly asset: string;
-  value: Holding;
-  confirmed: Holding | undefined;
-  mark = 0;
+  /** Where its two versions stand in the table. */
+  readonly slot: number;
+  readonly #table: HoldingTable;
 
-  constructor(account: AccountCell, asset: string, holding: Holding) {
+  constructor(account: AccountCell, asset: string, table: HoldingTable) {
     this.account = account;
     this.asset = asset;
-    this.value = holding;
+    this.slot = table.add(account);
+    this.#table = table;
+  }
+
+  get value(): Holding {
+    return this.#table.value(this.slot);
+  }
+
+  set value(value: Holding) {
+    this.#table.put(this.slot, ...partsOf(value));
+  }
+
+  /** undefined before an acknowledged entry speaks of it. */
+  get confirmed(): Holding | undefined {
+    return this.#table.confirmed(this.slot);
+  }
+
+  set confirmed(value: Holding) {
+    this.#table.confirm(this.slot, ...partsOf(value));
+  }
+
+  /** What is in it at an instant, as acknowledged last; undefined before an acknowledged entry speaks of it. */
+  confirmedAt(at: number): bigint | undefined {
+    return this.#table.confirmedSum(this.slot) ?? this.confirmed?.balanceAt(at);
   }
 }
 
-/** An account. */
-export class AccountCell implements Cell<AccountTerms> {
+/** A holding as it stands in a table: its sum, or NaN and the whole of it. */
+export function partsOf(holding: Holding): [sum: number, whole: Holding | undefined] {
+  const sum = sumOf(holding);
+  return [sum, Number.isNaN(sum) ? holding : undefined];
+}
+
+/** An account, with its terms in two versions as those of a {@link HoldingCell}. */
+export class AccountCell {
   readonly name: string;
+  /** Its number among the accounts in memory. */
+  readonly id: number;
   /** The terms that it began with. */
   readonly initial: AccountTerms;
   /** One for each asset that was ever posted to it: few. */
   holdings: HoldingCell[] = [];
+  /** The first of them, again: most accounts have one. */
+  firstAsset = "";
+  firstSlot = 0;
   value: AccountTerms;
+  /** undefined before an acknowledged entry speaks of it. */
   confirmed: AccountTerms | undefined;
+  /** The group of commands that has changed its terms last. */
   mark = 0;
-  /** Where the acknowledged entries that speak of it stand. */
-  places: AccountPlaces | undefined;
+  #places: AccountPlaces | undefined;
+  readonly #settle: () => void;
 
-  constructor(name: string, terms: AccountTerms) {
+  /** @param settle brings to all accounts the places that they do not know of yet */
+  constructor(name: string, id: number, terms: AccountTerms, settle: () => void) {
     this.name = name;
+    this.id = id;
     this.initial = terms;
     this.value = terms;
+    this.#settle = settle;
+  }
+
+  /** Where the acknowledged entries that speak of it stand. */
+  get places(): AccountPlaces | undefined {
+    this.#settle();
+    return this.#places;
+  }
+
+  set places(places: AccountPlaces) {
+    this.#places = places;
+  }
+
+  addPlace(position: number): void {
+    this.#places ??= new AccountPlaces();
+    this.#places.add(position);
   }
 
   /** undefined for an asset that was never posted to it. */
   holding(asset: string): HoldingCell | undefined {
     for (const cell of this.holdings) if (cell.asset === asset) return cell;
     return undefined;
+  }
+
+  add(cell: HoldingCell): void {
+    // a list that grows would have room for 17
+    this.#keep([...this.holdings, cell]);
+  }
+
+  remove(cell: HoldingCell): void {
+    this.#keep(this.holdings.filter((held) => held !== cell));
+  }
+
+  #keep(holdings: HoldingCell[]): void {
+    this.holdings = holdings;
+    const [first] = holdings;
+    this.firstAsset = first?.asset ?? "";
+    this.firstSlot = first?.slot ?? 0;
   }
 }

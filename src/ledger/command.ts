@@ -19,8 +19,8 @@ export class Command<T = unknown> {
   readonly timeoutMs: number;
   readonly deadline: number;
   readonly #resultOf: (outcome: Outcome) => T;
-  #resolve: Caller<T>["resolve"] = unheard;
-  #reject: (error: unknown) => void = unheard;
+  readonly #resolve: Caller<T>["resolve"];
+  readonly #reject: (error: unknown) => void;
   #lookups: Map<string, FoundEntry | undefined> | undefined;
   /** What it came to, or why it was refused; told when its group is acknowledged. */
   outcome: Outcome;
@@ -35,10 +35,9 @@ export class Command<T = unknown> {
     // an integer: a fraction would be an object of its own, for as long as the command is on its way
     this.deadline = Math.ceil(performance.now()) + timeoutMs;
     this.#resultOf = resultOf;
-    this.promise = new Promise<T>((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
+    this.promise = new Promise<T>(grasp);
+    this.#resolve = graspedResolve;
+    this.#reject = graspedReject;
   }
 
   /** What was read of the journal for it. */
@@ -91,7 +90,14 @@ export class Command<T = unknown> {
   }
 }
 
-function unheard(): void {}
+/** What makes promises answers here what settles them, at once: a function of each command's own would cost it memory. */
+function grasp(resolve: (result: never) => void, reject: (error: unknown) => void): void {
+  graspedResolve = resolve;
+  graspedReject = reject;
+}
+
+let graspedResolve: Caller<unknown>["resolve"];
+let graspedReject: (error: unknown) => void;
 
 function isNew(decided: DecidedItem): boolean {
   return "entry" in decided && !decided.dryRun && !decided.replayed;

@@ -7,6 +7,9 @@ import {
   checkSize,
   type DecideContext,
   decidePostings,
+  draftOf,
+  type Manner,
+  USUAL,
 } from "./decide-postings.ts";
 import {
   AccountNotUsableError,
@@ -35,6 +38,8 @@ import {
 } from "./prepare.ts";
 import { idOf } from "./state.ts";
 
+const PARTIAL: Manner = { partial: true };
+
 /** What a command makes of the books: they hold it already, the journal does not yet. */
 export function decideEntry(asked: AskedSingle, context: DecideContext): JournalEntry {
   switch (asked.kind) {
@@ -58,17 +63,16 @@ export function decideEntry(asked: AskedSingle, context: DecideContext): Journal
 }
 
 function decidePost(asked: AskedPost, context: DecideContext): PostedEntry {
-  const { reference, metadata, metadataBytes, options, postings, partial } = asked;
+  const { metadataBytes, options, postings, partial } = asked;
   const at = asked.at ?? context.decidedAt;
   checkBalances(context, options.expect, at);
-  const { key } = options;
-  const draft = { key, at, reference, metadata, reverts: undefined, captures: undefined };
-  return decidePostings(context, draft, postings, { partial }, metadataBytes);
+  const draft = draftOf(context, options.key, at, asked);
+  return decidePostings(context, draft, postings, partial ? PARTIAL : USUAL, metadataBytes);
 }
 
 function decideRevert(asked: AskedRevert, context: DecideContext): PostedEntry {
   const { state, decidedAt } = context;
-  const { target, reference, metadata, metadataBytes, options } = asked;
+  const { target, metadataBytes, options } = asked;
   const id = idOf(target);
   const { entry, place } = postedAt(target, context);
   if (entry.postings.length === 0)
@@ -92,11 +96,10 @@ function decideRevert(asked: AskedRevert, context: DecideContext): PostedEntry {
   );
   const at = asked.atEffectiveDate ? entry.at : decidedAt;
   checkBalances(context, options.expect, at);
-  const { key } = options;
-  const draft = { key, at, reference, metadata, reverts: place, captures: undefined };
+  const draft = draftOf(context, options.key, at, asked, place);
   const reverting = asked.force ? "force" : "strict";
-  const how = { reverting, prefers: place.version } as const;
-  return decidePostings(context, draft, postings, how, metadataBytes);
+  const manner: Manner = { reverting, prefers: place.version };
+  return decidePostings(context, draft, postings, manner, metadataBytes);
 }
 
 function decideAccount(

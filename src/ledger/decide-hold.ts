@@ -5,6 +5,8 @@ import {
   checkSize,
   type DecideContext,
   decidePostings,
+  draftOf,
+  USUAL,
 } from "./decide-postings.ts";
 import {
   AccountNotUsableError,
@@ -75,7 +77,7 @@ export function decideHold(asked: AskedHold, context: DecideContext): HoldPlaced
 
 export function decideCapture(asked: AskedCapture, context: DecideContext): PostedEntry {
   const { state, decidedAt } = context;
-  const { reference, metadata, metadataBytes, options, expiresAt, final } = asked;
+  const { metadataBytes, options, expiresAt, final } = asked;
   const { place, hold } = activeHold(asked.hold, context);
   const amount = asked.amount ?? hold.remaining;
   if (amount > hold.remaining)
@@ -89,10 +91,9 @@ export function decideCapture(asked: AskedCapture, context: DecideContext): Post
   const ended = final || amount === hold.remaining;
   const captures: Captured = { position, index, version, amount, ended };
   state.capture(captures, decidedAt);
-  const { key } = options;
-  const draft = { key, at, reference, metadata, reverts: undefined, captures };
+  const draft = draftOf(context, options.key, at, asked, undefined, captures);
   const postings = [{ source, destination, asset, amount, expiresAt }];
-  return decidePostings(context, draft, postings, {}, metadataBytes);
+  return decidePostings(context, draft, postings, USUAL, metadataBytes);
 }
 
 export function decideRelease(

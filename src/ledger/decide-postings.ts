@@ -1,17 +1,23 @@
-import type { Books } from "./books.ts";
 import type { Expectation } from "./commands.ts";
 import { PreconditionFailedError, TransactionTooLargeError } from "./errors.ts";
 import { packEntries } from "./journal-codec.ts";
-import type { JournalEntry, PostedEntry, PostingEntry } from "./journal-entry.ts";
+import type {
+  Captured,
+  EntryReference,
+  JournalEntry,
+  PostedEntry,
+  PostingEntry,
+} from "./journal-entry.ts";
 import type { Lookups } from "./lookups.ts";
 import {
   type AskedPosting,
   assertAccounts,
   assertNoneBelowZero,
   decidePosting,
+  decideSumPosting,
   type PostingFrame,
 } from "./posting.ts";
-import { balancesOf } from "./prepare.ts";
+import { type AskedDetails, balancesOf } from "./prepare.ts";
 import type { LedgerState } from "./state.ts";
 
 /** What a decision is made on. */
@@ -35,64 +41,91 @@ const ENTRY_BYTES = 160;
 const POSTING_BYTES = 120;
 const LOT_BYTES = 60;
 
+/** A transaction whose postings are being decided. */
+interface Draft extends PostedEntry {
+  postings: readonly PostingEntry[];
+}
+
+const UNDECIDED: readonly PostingEntry[] = [];
+
 /** A transaction before its postings are decided. */
-export type Draft = Omit<PostedEntry, "kind" | "postings" | "decidedAt" | "content">;
+export function draftOf(
+  { decidedAt, content }: DecideContext,
+  key: string | undefined,
+  at: number,
+  { reference, metadata }: Pick<AskedDetails, "reference" | "metadata">,
+  reverts?: EntryReference,
+  captures?: Captured,
+): Draft {
+  return {
+    kind: "posted",
+    decidedAt,
+    key,
+    content,
+    at,
+    postings: UNDECIDED,
+    reference,
+    metadata,
+    reverts,
+    captures,
+  };
+}
+
+/** How the postings of a transaction are decided, where that is not as usual. */
+export type Manner = Partial<Pick<PostingFrame, "partial" | "reverting" | "prefers">>;
+
+export const USUAL: Manner = {};
 
 /** Decides the postings of a transaction, and how large it is. */
 export function decidePostings(
   context: DecideContext,
   draft: Draft,
   postings: readonly AskedPosting[],
-  how: Partial<Pick<PostingFrame, "partial" | "reverting" | "prefers">>,
+  manner: Manner,
   metadataBytes: number,
 ): PostedEntry {
-  const { state, decidedAt, content } = context;
-  const frame: PostingFrame = {
-    at: draft.at,
-    decidedAt,
-    version: state.version + 1,
-    reference: draft.reference ?? "",
-    commit: state.commit,
-    order: state.order,
-    partial: how.partial === true,
-    reverting: how.reverting,
-    prefers: how.prefers,
-    nextIndex: 0,
-  };
-  // a single posting looks at its accounts before its funds anyway
-  if (postings.length > 1) assertAccounts(state.books, postings);
-  const decided = decideEach(state.books, postings, frame);
-  let lots = draft.captures === undefined ? 0 : 1;
-  for (const { drained, made } of decided) lots += (drained?.length ?? 0) + (made?.length ?? 0);
-  if (how.reverting === "strict") assertNoneBelowZero(state.books, postings, frame);
-  if (lots + 2 * decided.length > MAX_TOUCHED) checkTouched(lots, decided);
-  // field by field: spreading an object costs more than the decision
-  const { key, at, reference, metadata, reverts, captures } = draft;
-  const entry: PostedEntry = {
-    kind: "posted",
-    decidedAt,
-    key,
-    content,
-    at,
-    postings: decided,
-    reference,
-    metadata,
-    reverts,
-    captures,
-  };
-  checkSize(entry, bytesAtMost(entry, metadataBytes), context);
-  return entry;
+  const [first] = postings;
+  const isSingle = first !== undefined && postings.length === 1;
+  const ofSum =
+    isSingle && manner.reverting === undefined
+      ? decideSumPosting(context.state.books, first)
+      : undefined;
+  draft.postings = ofSum === undefined ? decideEach(context, draft, postings, manner) : [ofSum];
+  checkSize(draft, bytesAtMost(draft, metadataBytes), context);
+  return draft;
 }
 
 function decideEach(
-  books: Books,
+  { state, decidedAt }: DecideContext,
+  { at, reference = "", captures }: Draft,
   postings: readonly AskedPosting[],
-  frame: PostingFrame,
+  { partial = false, reverting, prefers }: Manner,
 ): PostingEntry[] {
+  const { books } = state;
+  const frame: PostingFrame = {
+    at,
+    decidedAt,
+    version: state.version + 1,
+    reference,
+    commit: state.commit,
+    order: state.order,
+    partial,
+    reverting,
+    prefers,
+    nextIndex: 0,
+  };
+  // a single posting looks at its accounts before its funds anyway
+  if (postings.length > 1) assertAccounts(books, postings);
   const [first] = postings;
-  // most transactions have one
-  if (first !== undefined && postings.length === 1) return [decidePosting(books, first, frame)];
-  return postings.map((posting) => decidePosting(books, posting, frame));
+  const decided =
+    first !== undefined && postings.length === 1
+      ? [decidePosting(books, first, frame)]
+      : postings.map((posting) => decidePosting(books, posting, frame));
+  let lots = captures === undefined ? 0 : 1;
+  for (const { drained, made } of decided) lots += (drained?.length ?? 0) + (made?.length ?? 0);
+  if (reverting === "strict") assertNoneBelowZero(books, postings, frame);
+  if (lots + 2 * decided.length > MAX_TOUCHED) checkTouched(lots, decided);
+  return decided;
 }
 
 /** @throws {TransactionTooLargeError} */

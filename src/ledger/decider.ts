@@ -11,7 +11,7 @@ import {
 } from "./errors.ts";
 import { packEntries } from "./journal-codec.ts";
 import type { JournalEntry } from "./journal-entry.ts";
-import { type FoundEntry, LookupNeeded, type Lookups, lookUp } from "./lookups.ts";
+import { type FoundEntry, LookupNeeded, type Lookups, lookUp, NO_LOOKUPS } from "./lookups.ts";
 import type { Grant } from "./lot-list.ts";
 import type { AskedBatch, AskedPost, AskedSingle } from "./prepare.ts";
 import { idOf, type LedgerState } from "./state.ts";
@@ -42,12 +42,16 @@ export type DecidedItem = Decided | { readonly error: unknown };
 export class Decider {
   readonly #state: LedgerState;
   readonly #maxEntryBytes: number;
+  /** Of the command that is being decided: one for all, as each lives until its decision only. */
+  readonly #context: { -readonly [Key in keyof DecideContext]: DecideContext[Key] };
   readonly #keys = new Map<string, Decided>();
   readonly #references = new Map<string, Decided>();
 
   constructor(state: LedgerState, maxEntryBytes: number) {
     this.#state = state;
     this.#maxEntryBytes = maxEntryBytes;
+    const none = { lookups: NO_LOOKUPS, decidedAt: 0, content: undefined };
+    this.#context = { state, maxEntryBytes, ...none };
   }
 
   /**
@@ -139,13 +143,10 @@ export class Decider {
       const expected = String(expect.version);
       throw new PreconditionFailedError("the ledger's version", expected, String(state.version));
     }
-    const context: DecideContext = {
-      state,
-      lookups,
-      decidedAt,
-      content,
-      maxEntryBytes: this.#maxEntryBytes,
-    };
+    const context = this.#context;
+    context.lookups = lookups;
+    context.decidedAt = decidedAt;
+    context.content = content;
     const entry = decideEntry(asked, context);
     const version = state.version + 1;
     const commit = dryRun ? undefined : state.commit;

@@ -106,6 +106,11 @@ export class Holding {
     this.#holds = holds instanceof Holds ? holds : Holds.of(holds);
   }
 
+  /** Whether some of it is reserved, or was when it was changed last. */
+  get isHeld(): boolean {
+    return this.#holds !== NO_HOLDS;
+  }
+
   /** Those that had not ended when it was changed last. */
   get holds(): readonly ActiveHold[] {
     return this.#holds.list;

@@ -46,6 +46,18 @@ interface Slice {
   readonly expiresAt: number | null;
 }
 
+/**
+ * Decides and posts the only posting of a transaction where it is between running sums, as most are.
+ *
+ * @returns undefined where it is not, or is refused: {@link decidePosting} says how, or why
+ */
+export function decideSumPosting(books: Books, asked: AskedPosting): PostingEntry | undefined {
+  const source = books.account(asked.source);
+  const destination = books.account(asked.destination);
+  if (!isUsable(source) || !isUsable(destination)) return undefined;
+  return moveSums(books, source, destination, asked) ? sumPosting(asked) : undefined;
+}
+
 /** Decides one posting on what the books hold now, and posts it. */
 export function decidePosting(
   books: Books,
@@ -57,15 +69,13 @@ export function decidePosting(
   const destination = books.account(asked.destination);
   assertUsable(source);
   assertUsable(destination);
+  if (frame.reverting === undefined && moveSums(books, source, destination, asked))
+    return sumPosting(asked);
   const from = books.holding(source, asset);
   const amount = movable(source, from, asked.amount, frame);
   if (amount === 0n) {
     touch(books, asked);
     return emptyPosting(asked);
-  }
-  if (from.value.lots === undefined) {
-    const to = books.holding(destination, asset);
-    if (to.value.lots === undefined) return moveSum(books, from, to, asked, amount, frame);
   }
   const { drained, borrowed, slices } = takeFrom(books, source, from, amount, expiresAt, frame);
   const offered = asked.restores === undefined ? slices : restored(asked.restores, amount);
@@ -85,27 +95,26 @@ export function decidePosting(
   };
 }
 
-/** Between two running sums: no lots, no debt. */
-function moveSum(
+/** Most postings: from a running sum that covers it to another. @returns false where that is not so */
+function moveSums(
   books: Books,
-  from: HoldingCell,
-  to: HoldingCell,
-  { source, destination, asset, amount: asked }: AskedPosting,
-  amount: bigint,
-  { decidedAt }: PostingFrame,
-): PostingEntry {
-  const { value } = from;
-  const holds = value.holdsAt(decidedAt);
-  books.put(from, new Holding(value.balance - amount, 0n, undefined, holds));
-  const { value: before } = to;
-  const others = before.holdsAt(decidedAt);
-  books.put(to, new Holding(before.balance + amount, 0n, undefined, others));
+  source: AccountCell,
+  destination: AccountCell,
+  { asset, amount }: AskedPosting,
+): boolean {
+  if (amount === 0n) return false;
+  const { issuer, overdraft } = source.value;
+  const least = issuer || overdraft === undefined ? -Infinity : -Number(overdraft);
+  return books.move(books.slot(source, asset), books.slot(destination, asset), amount, least);
+}
+
+function sumPosting({ source, destination, asset, amount }: AskedPosting): PostingEntry {
   return {
     source,
     destination,
     asset,
     amount,
-    asked,
+    asked: amount,
     drained: undefined,
     borrowed: 0n,
     made: undefined,
@@ -158,14 +167,20 @@ export function applyPosting(
     touch(books, posting);
     return;
   }
-  const from = books.holding(books.account(posting.source), asset);
+  const source = books.account(posting.source);
+  const destination = books.account(posting.destination);
+  if (drained === undefined && made === undefined) {
+    const from = books.slot(source, asset);
+    if (books.move(from, books.slot(destination, asset), amount, -Infinity)) return;
+  }
+  const from = books.holding(source, asset);
   const { value } = from;
   let { lots } = value;
   for (const part of drained ?? NO_PARTS)
     lots = lots?.remove(part.version, part.lotIndex, part.amount);
   const holds = value.holdsAt(decidedAt);
   books.put(from, new Holding(value.balance - amount, value.debt + borrowed, lots, holds));
-  const to = books.holding(books.account(posting.destination), asset);
+  const to = books.holding(destination, asset);
   const frame = { at, version, reference: reference ?? "", commit, order };
   credit(books, to, amount, made, repaid, frame, decidedAt);
 }
@@ -179,6 +194,10 @@ function touch(
     const cell = books.holding(books.account(name), asset);
     books.put(cell, cell.value);
   }
+}
+
+function isUsable({ value }: AccountCell): boolean {
+  return !value.closed && !value.frozen;
 }
 
 /** An account that nothing was said of yet can be used. */

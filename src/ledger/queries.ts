@@ -51,7 +51,8 @@ export class Queries {
     const at = this.#at(options);
     const waiting = this.#known(options);
     if (waiting !== undefined) await waiting;
-    return this.#holding(account, asset).balanceAt(at);
+    const cell = this.#engine.state.books.accounts.get(account)?.holding(asset);
+    return cell?.confirmedAt(at) ?? this.#holding(account, asset).balanceAt(at);
   }
 
   async available(
@@ -177,9 +178,8 @@ export class Queries {
     const { books, names } = this.#engine.state;
     return (function* () {
       for (const account of names.from(prefix, after)) {
-        const holding = books.accounts.get(account)?.holding(asset)?.confirmed;
-        if (holding === undefined) continue;
-        const balance = holding.balanceAt(at);
+        const balance = books.accounts.get(account)?.holding(asset)?.confirmedAt(at);
+        if (balance === undefined) continue;
         if (min === undefined || balance >= min) yield { account, asset, balance };
       }
     })();

@@ -23,11 +23,19 @@ export function commandResult(outcome: Outcome): CommandResult {
 }
 
 export function transactionResult(outcome: Outcome): TransactionResult {
-  const { entry } = single(outcome);
-  const { id, position, index, version, decidedAt, replayed } = commandResult(outcome);
-  const amounts = entry.kind === "posted" ? amountsOf(entry.postings) : [];
-  // field by field: this is made for every transaction
-  return { id, position, index, version, decidedAt, replayed, amounts };
+  const { commit, entry, version, replayed } = single(outcome);
+  const position = commit?.position ?? 0;
+  const index = commit === undefined ? 0 : version - commit.firstVersion;
+  // field by field, and not by way of the above: this is made for every transaction
+  return {
+    id: commit === undefined ? "" : `${position}.${index}`,
+    position,
+    index,
+    version,
+    decidedAt: new Date(entry.decidedAt),
+    replayed,
+    amounts: entry.kind === "posted" ? amountsOf(entry.postings) : [],
+  };
 }
 
 function amountsOf(postings: readonly PostingEntry[]): bigint[] {

@@ -261,7 +261,7 @@ function* readAccounts(
   for (const packed of accounts) {
     const [name, terms, places, holdings] = listOf(packed);
     const cell = books.account(String(name));
-    if (terms !== null) books.put(cell, readTerms(listOf(terms)));
+    if (terms !== null) books.putTerms(cell, readTerms(listOf(terms)));
     if (places instanceof Uint8Array) {
       cell.places = AccountPlaces.decode(places);
       state.names.add(cell.name);

@@ -1,6 +1,5 @@
-import { AccountPlaces } from "./account-places.ts";
 import { Books, type ChangeSet } from "./books.ts";
-import { AccountCell, type AccountTerms, HoldingCell } from "./cells.ts";
+import type { AccountCell, AccountTerms, HoldingCell } from "./cells.ts";
 import { CHAIN_START } from "./chain.ts";
 import { type DrainOrder, drainOrder } from "./drain-order.ts";
 import { InconsistentStateError } from "./errors.ts";
@@ -79,6 +78,7 @@ export class LedgerState {
   opened: OpenedEntry | undefined;
   point: JournalPoint = JOURNAL_START;
   confirmedAt = 0;
+  readonly #onNew = ({ name }: AccountCell): void => this.names.add(name);
   #order: DrainOrder = drainOrder("emission-first@1");
   /** Of {@link reverted}, what is not acknowledged. */
   readonly #reverting = new Set<number>();
@@ -195,7 +195,7 @@ export class LedgerState {
     const cell = this.books.account(account);
     const { metadata } = cell.value;
     const terms: AccountTerms = { lots, issuer, overdraft, frozen, closed, metadata };
-    this.books.put(cell, terms);
+    this.books.putTerms(cell, terms);
   }
 
   changeMetadata({ of, set, deleted }: MetadataChangedEntry): void {
@@ -203,7 +203,7 @@ export class LedgerState {
     const cell = this.books.account(of);
     const metadata = { ...cell.value.metadata, ...set };
     for (const key of deleted) delete metadata[key];
-    this.books.put(cell, { ...cell.value, metadata });
+    this.books.putTerms(cell, { ...cell.value, metadata });
   }
 
   /** Ends the commit that was decided, or read, and begins the next one. */
@@ -223,8 +223,7 @@ export class LedgerState {
   /** A closed commit stands in the stream. */
   confirm({ changes, entries, commit, decidedAt }: PendingCommit, point: JournalPoint): void {
     commit.position = point.position;
-    this.books.confirm(changes);
-    this.#touch(changes, point.position);
+    this.books.confirm(changes, point.position, this.#onNew);
     for (let index = 0; index < entries.length; index++) {
       const entry = entries[index];
       if (entry === undefined) continue;
@@ -304,19 +303,6 @@ export class LedgerState {
         if (typeof entry.of !== "string") this.#annotated(entry.of.version, position);
         break;
       default:
-    }
-  }
-
-  /** Each account that an entry of a commit speaks of has a cell among those that the commit changed. */
-  #touch({ cells }: ChangeSet, position: number): void {
-    for (const cell of cells) {
-      const account = cell instanceof HoldingCell ? cell.account : cell;
-      if (!(account instanceof AccountCell)) continue;
-      if (account.places === undefined) {
-        account.places = new AccountPlaces();
-        this.names.add(account.name);
-      }
-      account.places.add(position);
     }
   }
 

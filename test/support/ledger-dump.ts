@@ -1,4 +1,3 @@
-import type { Cell } from "../../src/ledger/cells.ts";
 import type { Holding } from "../../src/ledger/holding.ts";
 import { referenceOf } from "../../src/ledger/decider.ts";
 import type { LedgerState } from "../../src/ledger/state.ts";
@@ -96,6 +95,11 @@ export function fundsOf(state: LedgerState, which: Which, ledger: NaiveLedger, i
     }
   }
   return { real, naive };
+}
+
+interface Cell<Value> {
+  readonly value: Value;
+  readonly confirmed: Value | undefined;
 }
 
 function of<Value>(cell: Cell<Value>, which: Which): Value | undefined {
