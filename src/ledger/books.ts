@@ -144,7 +144,8 @@ export class Books {
   undo(): void {
     for (let at = this.#undoable - 1; at >= 0; at--) {
       const slot = this.#undoSlots[at] ?? 0;
-      this.#table.put(slot, this.#undoSums[at] ?? 0, this.#undoWholes[at]);
+      const sum = this.#undoSums[at] ?? 0;
+      this.#table.put(slot, sum, isWhole(sum) ? this.#undoWholes[at] : undefined);
     }
     this.#undoable = 0;
     for (const [cell, before] of this.#undoTerms.reverse()) cell.value = before;
@@ -190,13 +191,11 @@ export class Books {
       const slot = slots[at] ?? 0;
       const sum = sums[at] ?? 0;
       const isNew = this.#table.confirm(slot, sum, isWhole(sum) ? wholes[at] : undefined);
-      const account = this.#table.ownerOf(slot);
-      if (account === undefined) continue;
-      if (isNew && account.confirmed === undefined) {
-        account.confirmed = account.initial;
-        onNew(account);
-      }
-      if (position !== undefined) this.#touched.add(account.id, position);
+      if (position !== undefined) this.#touched.add(this.#table.ownerIdOf(slot), position);
+      const account = isNew ? this.#table.ownerOf(slot) : undefined;
+      if (account === undefined || account.confirmed !== undefined) continue;
+      account.confirmed = account.initial;
+      onNew(account);
     }
     this.#confirmTerms(changes, position, onNew);
     // what nothing was posted to after all
@@ -219,8 +218,9 @@ export class Books {
     const table = this.#table;
     const at = this.#undoable++;
     this.#undoSlots[at] = slot;
-    this.#undoSums[at] = table.sum(slot);
-    this.#undoWholes[at] = table.whole(slot);
+    const before = table.sum(slot);
+    this.#undoSums[at] = before;
+    if (isWhole(before)) this.#undoWholes[at] = table.whole(slot);
     table.put(slot, sum, whole);
     const open = this.#open;
     if (!table.mark(slot, open.mark)) open.slots.push(slot);

@@ -63,17 +63,18 @@ export function partsOf(holding: Holding): [sum: number, whole: Holding | undefi
 
 /** An account, with its terms in two versions as those of a {@link HoldingCell}. */
 export class AccountCell {
-  readonly name: string;
-  /** Its number among the accounts in memory. */
-  readonly id: number;
-  /** The terms that it began with. */
-  readonly initial: AccountTerms;
-  /** One for each asset that was ever posted to it: few. */
-  holdings: HoldingCell[] = [];
-  /** The first of them, again: most accounts have one. */
+  // what each posting asks for stands together
+  value: AccountTerms;
+  /** The first of its holdings, again: most accounts have one. */
   firstAsset = "";
   firstSlot = 0;
-  value: AccountTerms;
+  /** Its number among the accounts in memory. */
+  readonly id: number;
+  readonly name: string;
+  /** One for each asset that was ever posted to it: few. */
+  holdings: HoldingCell[] = [];
+  /** The terms that it began with. */
+  readonly initial: AccountTerms;
   /** undefined before an acknowledged entry speaks of it. */
   confirmed: AccountTerms | undefined;
   /** The group of commands that has changed its terms last. */

@@ -22,6 +22,8 @@ export class HoldingTable {
   /** The group of commands that has changed a slot last. */
   #marks = new Float64Array(LEAST_SLOTS);
   readonly #owners: AccountCell[] = [];
+  /** Their ids: to know these, nobody goes to the accounts themselves. */
+  #ownerIds = new Uint32Array(LEAST_SLOTS);
   readonly #free: number[] = [];
 
   /** A slot for a holding that is new. */
@@ -29,6 +31,7 @@ export class HoldingTable {
     const slot = this.#free.pop() ?? this.#owners.length;
     if (slot === this.#sums.length) this.#grow();
     this.#owners[slot] = owner;
+    this.#ownerIds[slot] = owner.id;
     this.#wholes[slot] = undefined;
     this.#confirmedWholes[slot] = undefined;
     this.#sums[slot] = 0;
@@ -46,6 +49,10 @@ export class HoldingTable {
 
   ownerOf(slot: number): AccountCell | undefined {
     return this.#owners[slot];
+  }
+
+  ownerIdOf(slot: number): number {
+    return this.#ownerIds[slot] ?? 0;
   }
 
   /** Whether the group has changed the slot already; from now on it has. */
@@ -123,6 +130,9 @@ export class HoldingTable {
     this.#sums = grown(this.#sums, room);
     this.#confirmedSums = grown(this.#confirmedSums, room);
     this.#marks = grown(this.#marks, room);
+    const ids = new Uint32Array(room);
+    ids.set(this.#ownerIds);
+    this.#ownerIds = ids;
   }
 }
 
