@@ -43,7 +43,7 @@ export interface DecideContext<Events extends EventMap = EventMap> {
    *
    * @throws {InvalidArgumentError}
    */
-  append(entry: DecidedAppend<Events>): void;
+  readonly append: (entry: DecidedAppend<Events>) => void;
 }
 
 /** When the state of an actor is kept outside of the stream. It only saves time, and may be dropped whenever one likes. */

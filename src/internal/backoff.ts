@@ -1,3 +1,5 @@
+import { onAbort } from "./abort.ts";
+
 /** How waits between attempts grow: `firstMs`, doubled each time, never above `maxMs`; each drawn from its upper half. */
 export interface Backoff {
   readonly firstMs: number;
@@ -21,14 +23,15 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
       reject(signal.reason);
       return;
     }
-    const onAbort = (): void => {
-      clearTimeout(timer);
-      reject(signal?.reason);
-    };
+    let end: (() => void) | undefined;
     const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", onAbort);
+      end?.();
       resolve();
     }, ms);
-    signal?.addEventListener("abort", onAbort, { once: true });
+    if (signal === undefined) return;
+    end = onAbort(signal, () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    });
   });
 }

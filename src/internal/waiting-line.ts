@@ -1,3 +1,5 @@
+import { onAbort } from "./abort.ts";
+
 /** One object a caller, because thousands may wait: who it is, until when, and how to call it. */
 class Waiter {
   readonly deadline: number;
@@ -41,15 +43,13 @@ export class WaitingLine {
     this.#waiting.push(waiter);
     this.#length++;
     if (signal === undefined) return waiter.turn;
-    const onAbort = (): void => {
+    const done = onAbort(signal, () => {
       const at = place - this.#trimmed;
       if (at < this.#next || this.#waiting[at] !== waiter) return;
       this.#waiting[at] = undefined;
       this.#length--;
       waiter.reject(signal.reason);
-    };
-    signal.addEventListener("abort", onAbort, { once: true });
-    const done = (): void => signal.removeEventListener("abort", onAbort);
+    });
     waiter.turn.then(done, done);
     return waiter.turn;
   }

@@ -55,6 +55,7 @@ export function decideSumPosting(books: Books, asked: AskedPosting): PostingEntr
   const source = books.account(asked.source);
   const destination = books.account(asked.destination);
   if (!isUsable(source) || !isUsable(destination)) return undefined;
+  if (source.value.lots || destination.value.lots) return undefined;
   return moveSums(books, source, destination, asked) ? sumPosting(asked) : undefined;
 }
 

@@ -226,9 +226,8 @@ export class LedgerState {
     this.books.confirm(changes, point.position, this.#onNew);
     for (let index = 0; index < entries.length; index++) {
       const entry = entries[index];
-      if (entry === undefined) continue;
-      const { position } = point;
-      this.#remember(entry, { position, index, version: commit.firstVersion + index });
+      if (entry !== undefined)
+        this.#remember(entry, point.position, index, commit.firstVersion + index);
     }
     this.point = point;
     this.confirmedAt = decidedAt;
@@ -273,15 +272,14 @@ export class LedgerState {
   }
 
   /** What commands and readers look up by key, reference, id and account. */
-  #remember(entry: JournalEntry, place: EntryReference): void {
-    const { position, index, version } = place;
+  #remember(entry: JournalEntry, position: number, index: number, version: number): void {
     if (entry.key !== undefined) this.keys.add(this.fingerprints.of(entry.key), position, index);
     switch (entry.kind) {
       case "posted": {
         if (entry.reference !== undefined)
           this.references.add(this.fingerprints.of(entry.reference), position, index);
         if (entry.reverts !== undefined) {
-          this.reverted.set(entry.reverts.version, place);
+          this.reverted.set(entry.reverts.version, { position, index, version });
           this.#reverting.delete(entry.reverts.version);
         }
         if (entry.captures?.ended === true) this.holds.delete(idOf(entry.captures));
@@ -293,7 +291,7 @@ export class LedgerState {
           this.references.add(this.fingerprints.of(reference), position, index);
         this.#sweepHolds(decidedAt);
         const hold = { position, index, version, account, asset, expiresAt };
-        this.holds.set(idOf(place), hold);
+        this.holds.set(idOf(hold), hold);
         break;
       }
       case "hold-released":

@@ -5,6 +5,7 @@ import {
   ReadTimeoutError,
   ServerRefusedError,
 } from "../errors.ts";
+import { onAbort } from "../internal/abort.ts";
 import { type Backoff, backoffMs, sleep } from "../internal/backoff.ts";
 import { LATE, TimedSlots } from "../internal/timed-slots.ts";
 import type { Connection } from "./connection.ts";
@@ -246,17 +247,18 @@ export class DirectReader {
       if (!this.#connection.connected) return { kind: "again", reason: "disconnected" };
       const waitMs = Math.min(leftMs, ATTEMPT_MS);
       return await new Promise<Answer>((resolve, reject) => {
-        const onAbort = (): void => {
-          this.#connection.requests.forget(token);
-          reject(signal?.reason);
-        };
+        let end: (() => void) | undefined;
         const collector = new Collector(extent, this.stream, (answer) => {
-          signal?.removeEventListener("abort", onAbort);
+          end?.();
           resolve(answer);
         });
         const { requests } = this.#connection;
         const token = requests.send(subject, request, undefined, waitMs, collector);
-        signal?.addEventListener("abort", onAbort, { once: true });
+        if (signal === undefined) return;
+        end = onAbort(signal, () => {
+          requests.forget(token);
+          reject(signal.reason);
+        });
       });
     } finally {
       this.#slots.release();
