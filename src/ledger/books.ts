@@ -125,8 +125,10 @@ export class Books {
     // false for what is no sum, too: beyond that bound a number is not exact
     const isSum = left >= -MOST && reached <= MOST && moved <= MOST;
     if (!isSum || left < least) return false;
-    this.#put(from, left, undefined);
-    this.#put(to, reached, undefined);
+    this.#change(from);
+    this.#table.shift(from, -moved);
+    this.#change(to);
+    this.#table.shift(to, moved);
     return true;
   }
 
@@ -215,13 +217,18 @@ export class Books {
   }
 
   #put(slot: number, sum: number, whole: Holding | undefined): void {
+    this.#change(slot);
+    this.#table.put(slot, sum, whole);
+  }
+
+  /** Notes what a slot had before it is changed. */
+  #change(slot: number): void {
     const table = this.#table;
     const at = this.#undoable++;
     this.#undoSlots[at] = slot;
     const before = table.sum(slot);
     this.#undoSums[at] = before;
     if (isWhole(before)) this.#undoWholes[at] = table.whole(slot);
-    table.put(slot, sum, whole);
     const open = this.#open;
     if (!table.mark(slot, open.mark)) open.slots.push(slot);
   }

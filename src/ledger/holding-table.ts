@@ -89,7 +89,12 @@ export class HoldingTable {
     if (whole !== undefined || isWhole(before)) this.#wholes[slot] = whole;
   }
 
-  /** A slot whose sum is there, as it is decided. */
+  /** Changes a sum by a number; what comes of it is exact. */
+  shift(slot: number, by: number): void {
+    this.#sums[slot] = (this.#sums[slot] ?? 0) + by;
+  }
+
+  /** As decided last. */
   value(slot: number): Holding {
     return this.#wholes[slot] ?? sumHolding(this.sum(slot));
   }

@@ -105,7 +105,8 @@ function moveSums(
 ): boolean {
   if (amount === 0n) return false;
   const { issuer, overdraft } = source.value;
-  const least = issuer || overdraft === undefined ? -Infinity : -Number(overdraft);
+  // 0 less it: the negative of 0 is -0, an object for each posting
+  const least = issuer || overdraft === undefined ? -Infinity : 0 - Number(overdraft);
   return books.move(books.slot(source, asset), books.slot(destination, asset), amount, least);
 }
 
