@@ -15,6 +15,7 @@ export class IdleRefresh {
   readonly #memory: ActorMemory;
   readonly #loader: Loader;
   readonly #waiting = new Set<ActiveActor>();
+  readonly #refreshing = new Set<ActiveActor>();
   readonly #onHead: (subject: string) => void;
   #running = 0;
 
@@ -26,7 +27,7 @@ export class IdleRefresh {
       const active = memory.peek(subject);
       if (active?.current === undefined) return;
       this.#waiting.add(active);
-      if (this.#running < AT_ONCE) void this.#run();
+      if (this.#running < AT_ONCE && !this.#refreshing.has(active)) void this.#run();
     };
     internals.context.headListeners.add(this.#onHead);
   }
@@ -39,8 +40,12 @@ export class IdleRefresh {
   async #run(): Promise<void> {
     this.#running++;
     for (const active of this.#waiting) {
-      this.#waiting.delete(active);
-      await this.#refresh(active);
+      // whoever refreshes it sees that it waits again
+      if (this.#refreshing.has(active)) continue;
+      this.#refreshing.add(active);
+      // what was appended while it was read on may not have been read
+      while (this.#waiting.delete(active)) await this.#refresh(active);
+      this.#refreshing.delete(active);
     }
     this.#running--;
   }
