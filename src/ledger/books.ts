@@ -45,7 +45,7 @@ export class Books {
   readonly #table = new HoldingTable();
   readonly #touched = new TouchLog();
   readonly #settle = (): void => this.#touched.flush(this.#byId);
-  /** One text for each, so that comparing with it finds it in the cache. */
+  /** Acknowledged ones, one text each: comparing with it finds it in the cache. */
   readonly #assets = new Map<string, string>();
   #terms: AccountTerms = WORLD_TERMS;
   #marks = 0;
@@ -86,7 +86,7 @@ export class Books {
   holding(account: AccountCell, asset: string): HoldingCell {
     const found = account.holding(asset);
     if (found !== undefined) return found;
-    const cell = new HoldingCell(account, this.#assetOf(asset), this.#table);
+    const cell = new HoldingCell(account, this.#assets.get(asset) ?? asset, this.#table);
     if (account.value.lots) cell.value = EMPTY_LOTS;
     account.add(cell);
     this.#open.added.push(cell);
@@ -114,7 +114,6 @@ export class Books {
   /**
    * Moves an amount from one holding to another, where both are nothing but sums and stay so.
    *
-   * @param from its slot, which is not the other one's
    * @param least what must be left of it; -Infinity for whatever is
    * @returns false where nothing was moved
    */
@@ -123,8 +122,8 @@ export class Books {
     const left = this.#table.sum(from) - moved;
     const reached = this.#table.sum(to) + moved;
     // false for what is no sum, too: beyond that bound a number is not exact
-    const isSum = left >= -MOST && reached <= MOST && moved <= MOST;
-    if (!isSum || left < least) return false;
+    const isSum = left >= -MOST && reached <= MOST && moved > 0 && moved <= MOST;
+    if (!isSum || left < least || from === to) return false;
     this.#change(from);
     this.#table.shift(from, -moved);
     this.#change(to);
@@ -180,8 +179,9 @@ export class Books {
   /**
    * A closed group was acknowledged.
    *
-   * @param position of its commit; undefined where its accounts know their places
+   * @param position of its commit
    * @param onNew told of accounts that no acknowledged entry has spoken of before
+   * @throws {InconsistentStateError} the position is not behind those before: nothing has changed
    */
   confirm(
     changes: ChangeSet,
@@ -189,20 +189,30 @@ export class Books {
     onNew: (account: AccountCell) => void = () => {},
   ): void {
     const { slots, sums, wholes, added } = changes;
+    if (position !== undefined) this.#touched.begin(position);
     for (let at = 0; at < slots.length; at++) {
       const slot = slots[at] ?? 0;
       const sum = sums[at] ?? 0;
       const isNew = this.#table.confirm(slot, sum, isWhole(sum) ? wholes[at] : undefined);
-      if (position !== undefined) this.#touched.add(this.#table.ownerIdOf(slot), position);
+      if (position !== undefined) this.#touched.add(this.#table.ownerIdOf(slot));
       const account = isNew ? this.#table.ownerOf(slot) : undefined;
       if (account === undefined || account.confirmed !== undefined) continue;
       account.confirmed = account.initial;
       onNew(account);
     }
     this.#confirmTerms(changes, position, onNew);
-    // what nothing was posted to after all
-    for (const cell of added) if (this.#isUnused(cell)) this.#forget(cell);
-    if (this.#touched.isLong) this.#settle();
+    for (const cell of added) {
+      // what nothing was posted to after all
+      if (this.#isUnused(cell)) this.#forget(cell);
+      else if (cell instanceof HoldingCell) this.#assets.set(cell.asset, cell.asset);
+    }
+    if (this.#touched.isLong(this.#accounts.size)) this.#settle();
+  }
+
+  /** What is in it is as it was at a position: commits to come stand behind it. */
+  restoredAt(position: number): void {
+    this.confirm(this.close());
+    this.#touched.begin(position);
   }
 
   /** Takes back all that is not acknowledged: the open group, and closed ones that were not stored. */
@@ -210,7 +220,7 @@ export class Books {
     for (const { slots, accounts, added } of [...closed, this.#open]) {
       for (const slot of slots) this.#table.reset(slot);
       for (const cell of accounts) if (cell.confirmed !== undefined) cell.value = cell.confirmed;
-      for (const cell of added) if (!isConfirmed(cell)) this.#forget(cell);
+      for (const cell of added) if (!this.#isConfirmed(cell)) this.#forget(cell);
     }
     this.#forgetUndo();
     this.#open = this.#begin();
@@ -243,12 +253,17 @@ export class Books {
       if (cell === undefined) continue;
       if (cell.confirmed === undefined) onNew(cell);
       cell.confirmed = terms[at];
-      if (position !== undefined) this.#touched.add(cell.id, position);
+      if (position !== undefined) this.#touched.add(cell.id);
     }
   }
 
+  #isConfirmed(cell: AccountCell | HoldingCell): boolean {
+    if (cell instanceof AccountCell) return cell.confirmed !== undefined;
+    return this.#table.isConfirmed(cell.slot);
+  }
+
   #isUnused(cell: AccountCell | HoldingCell): boolean {
-    if (isConfirmed(cell)) return false;
+    if (this.#isConfirmed(cell)) return false;
     return cell instanceof AccountCell ? cell.mark === 0 : !this.#table.isMarked(cell.slot);
   }
 
@@ -274,12 +289,6 @@ export class Books {
     }
   }
 
-  #assetOf(asset: string): string {
-    const known = this.#assets.get(asset);
-    if (known === undefined) this.#assets.set(asset, asset);
-    return known ?? asset;
-  }
-
   #begin(): ChangeSet {
     return {
       mark: ++this.#marks,
@@ -291,8 +300,4 @@ export class Books {
       added: [],
     };
   }
-}
-
-function isConfirmed(cell: AccountCell | HoldingCell): boolean {
-  return cell.confirmed !== undefined;
 }

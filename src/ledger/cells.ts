@@ -66,7 +66,7 @@ export class AccountCell {
   // what each posting asks for stands together
   value: AccountTerms;
   /** The first of its holdings, again: most accounts have one. */
-  firstAsset = "";
+  firstAsset: string | undefined;
   firstSlot = 0;
   /** Its number among the accounts in memory. */
   readonly id: number;
@@ -124,7 +124,7 @@ export class AccountCell {
   #keep(holdings: HoldingCell[]): void {
     this.holdings = holdings;
     const [first] = holdings;
-    this.firstAsset = first?.asset ?? "";
+    this.firstAsset = first?.asset;
     this.firstSlot = first?.slot ?? 0;
   }
 }

@@ -58,8 +58,8 @@ export function viewOf(state: LedgerState): StateView {
 }
 
 /**
- * What a state holds now, whatever is applied to it from then on. It costs a few references for each account, because
- * holdings and terms are never changed in place, and is taken in one turn, so that it is of one version.
+ * What a state holds now, whatever is applied to it from then on. It costs a few references for each account, and
+ * an object for each running sum, and is taken in one turn, so that it is of one version.
  */
 export function frozenViewOf(state: LedgerState): StateView {
   const accounts = new Map<string, AccountView>();

@@ -120,7 +120,11 @@ function decideEach(
   const decided =
     first !== undefined && postings.length === 1
       ? [decidePosting(books, first, frame)]
-      : postings.map((posting) => decidePosting(books, posting, frame));
+      : postings.map(
+          (posting) =>
+            (reverting === undefined ? decideSumPosting(books, posting) : undefined) ??
+            decidePosting(books, posting, frame),
+        );
   let lots = captures === undefined ? 0 : 1;
   for (const { drained, made } of decided) lots += (drained?.length ?? 0) + (made?.length ?? 0);
   if (reverting === "strict") assertNoneBelowZero(books, postings, frame);

@@ -47,9 +47,9 @@ interface Slice {
 }
 
 /**
- * Decides and posts the only posting of a transaction where it is between running sums, as most are.
+ * Decides and posts a posting between running sums, as most are, that is no revert's.
  *
- * @returns undefined where it is not, or is refused: {@link decidePosting} says how, or why
+ * @returns undefined where it is another one, or is refused: {@link decidePosting} says how, or why
  */
 export function decideSumPosting(books: Books, asked: AskedPosting): PostingEntry | undefined {
   const source = books.account(asked.source);
@@ -70,8 +70,6 @@ export function decidePosting(
   const destination = books.account(asked.destination);
   assertUsable(source);
   assertUsable(destination);
-  if (frame.reverting === undefined && moveSums(books, source, destination, asked))
-    return sumPosting(asked);
   const from = books.holding(source, asset);
   const amount = movable(source, from, asked.amount, frame);
   if (amount === 0n) {
@@ -96,14 +94,13 @@ export function decidePosting(
   };
 }
 
-/** Most postings: from a running sum that covers it to another. @returns false where that is not so */
+/** From a running sum that covers it to another. @returns false where that is not so */
 function moveSums(
   books: Books,
   source: AccountCell,
   destination: AccountCell,
   { asset, amount }: AskedPosting,
 ): boolean {
-  if (amount === 0n) return false;
   const { issuer, overdraft } = source.value;
   // 0 less it: the negative of 0 is -0, an object for each posting
   const least = issuer || overdraft === undefined ? -Infinity : 0 - Number(overdraft);

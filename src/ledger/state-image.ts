@@ -137,8 +137,9 @@ function freeze(cell: AccountCell, frozen: Frozen): boolean {
   const countAt = frozen.push(cell, confirmed, places?.count ?? 0, 0) - 1;
   let count = 0;
   for (const holding of holdings) {
-    if (holding.confirmed === undefined) continue;
-    frozen.push(holding, holding.confirmed);
+    const { confirmed: value } = holding;
+    if (value === undefined) continue;
+    frozen.push(holding, value);
     count++;
   }
   frozen[countAt] = count;

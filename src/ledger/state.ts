@@ -247,7 +247,7 @@ export class LedgerState {
 
   /** What was put into it is what was acknowledged at a point. */
   restored(point: JournalPoint, confirmedAt: number): void {
-    this.books.confirm(this.books.close());
+    this.books.restoredAt(point.position);
     this.point = point;
     this.version = point.version;
     this.confirmedAt = confirmedAt;

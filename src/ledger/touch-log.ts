@@ -1,6 +1,9 @@
-const LEAST = 256;
-/** So many touches are worth going to their accounts. */
-const MANY = 65_536;
+import { InconsistentStateError } from "./errors.ts";
+
+const LEAST = 64;
+/** So many touches are brought to their accounts, or twice as many as there are accounts. */
+const MANY = 1_024;
+const MOST = 32_768;
 
 /** What keeps the positions of the commits that touched it. */
 interface Touched {
@@ -16,16 +19,31 @@ export class TouchLog {
   #ids = new Uint32Array(LEAST);
   #positions = new Float64Array(LEAST);
   #length = 0;
+  #position = 0;
 
-  get isLong(): boolean {
-    return this.#length >= MANY;
+  /**
+   * Begins a commit, which stands behind all before it.
+   *
+   * @throws {InconsistentStateError} it does not
+   */
+  begin(position: number): void {
+    if (!Number.isSafeInteger(position) || position < this.#position) {
+      const expected = `expected a position from ${this.#position} on`;
+      throw new InconsistentStateError(`${expected}, found ${position}`);
+    }
+    this.#position = position;
   }
 
-  /** @param id number of the account: small, and unlike all others' */
-  add(id: number, position: number): void {
+  /** The commit touched an account. @param id its number: small, and unlike all others' */
+  add(id: number): void {
     if (this.#length === this.#ids.length) this.#grow();
     this.#ids[this.#length] = id;
-    this.#positions[this.#length++] = position;
+    this.#positions[this.#length++] = this.#position;
+  }
+
+  /** Whether it should be brought to so many accounts. */
+  isLong(accounts: number): boolean {
+    return this.#length >= Math.min(Math.max(2 * accounts, MANY), MOST);
   }
 
   /** Brings all to their accounts, which stand in a list by their ids. */
@@ -33,9 +51,11 @@ export class TouchLog {
     const length = this.#length;
     if (length === 0) return;
     this.#length = 0;
-    const order = this.#byAccount(length, accounts.length);
+    // few are brought one by one: sorting them would go through all accounts
+    const order =
+      length < accounts.length / 4 ? undefined : this.#byAccount(length, accounts.length);
     for (let at = 0; at < length; at++) {
-      const from = order[at] ?? 0;
+      const from = order === undefined ? at : (order[at] ?? 0);
       accounts[this.#ids[from] ?? 0]?.addPlace(this.#positions[from] ?? 0);
     }
   }

@@ -15,11 +15,13 @@ export interface AttemptSignals {
   readonly stopping: AbortSignal;
 }
 
-/** What an attempt depends on. */
-export interface AttemptTerms {
-  readonly abort: AbortSignal;
-  /** Throws where none may begin; asked right before each, because a process may have stood still while it waited. */
-  readonly assertMayBegin?: (() => void) | undefined;
+/** What the attempts on an event depend on. */
+export interface AttemptTerms extends AttemptSignals {
+  /**
+   * Throws where none may begin, or count: asked right before and after each, because a process may have stood still while it
+   * waited.
+   */
+  readonly assertMayWork: () => void;
 }
 
 /** Calls `handle`, one event at a time and each as often as it must be. */
@@ -38,22 +40,23 @@ export class Attempts {
    *
    * @param onRetry told of each failure that is followed by another attempt
    * @param headers of the event's commit, where somebody listens
-   * @throws {ReactorFailedError} when all attempts failed; the reason of one of the signals; what `assertMayBegin` throws
+   * @throws {ReactorFailedError} when all attempts failed; the reason of one of the signals; what `assertMayWork` throws
    */
   async handle(
     event: RecordedEvent,
-    terms: AttemptTerms & AttemptSignals,
+    terms: AttemptTerms,
     onRetry: (error: unknown) => void,
     headers?: HeaderBlock,
   ): Promise<void> {
     const { name, maxAttempts, retry } = this.#settings;
-    const { abort, stopping } = terms;
+    const { abort, stopping, assertMayWork } = terms;
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.once(event, attempt, terms, headers);
       } catch (error) {
-        // The handler gave up because it was told to: that says nothing of the event.
+        // The handler gave up because it was told to, or was about to be: that says nothing of the event.
         abort.throwIfAborted();
+        assertMayWork();
         if (attempt >= maxAttempts) throw new ReactorFailedError(name, event, attempt, error);
         onRetry(error);
       }
@@ -66,7 +69,7 @@ export class Attempts {
   async once(
     event: RecordedEvent,
     attempt: number,
-    { abort, assertMayBegin }: AttemptTerms,
+    { abort, assertMayWork }: Pick<AttemptTerms, "abort"> & Partial<AttemptTerms>,
     headers?: HeaderBlock,
   ): Promise<void> {
     await this.#turn.take(abort);
@@ -78,7 +81,7 @@ export class Attempts {
       abort.throwIfAborted();
       abort.addEventListener("abort", onAbort, { once: true });
       timer = this.#startTimer(own);
-      assertMayBegin?.();
+      assertMayWork?.();
       await this.#handle(event, { attempt, signal: own.signal }, headers);
     } finally {
       clearTimeout(timer);

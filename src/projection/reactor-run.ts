@@ -9,7 +9,7 @@ import { CheckpointWriter } from "./checkpoint-writer.ts";
 import { ProjectorFencedError, ReactorFailedError } from "./errors.ts";
 import { openSource, type SourceCommit, subjectsOf } from "./event-source.ts";
 import type { Lease } from "./lease.ts";
-import type { Attempts, AttemptSignals } from "./reactor-attempts.ts";
+import type { Attempts, AttemptSignals, AttemptTerms } from "./reactor-attempts.ts";
 import { beginNow, ReactorCheckpoint } from "./reactor-checkpoint.ts";
 import type { ReactorDeadLetters } from "./reactor-dead-letters.ts";
 import type { ReactorSettings } from "./reactor-options.ts";
@@ -37,7 +37,7 @@ const LAST_SAVE_MS = 2_000;
 /** One time as the active reactor, from the claim of the checkpoint to the end or the loss of the lease. */
 export class ReactorRun {
   readonly #parts: ReactorParts;
-  readonly #signals: AttemptSignals;
+  readonly #terms: AttemptTerms;
   readonly #checkpoint: ReactorCheckpoint;
   readonly #source: StreamSubscription<SourceCommit>;
   /** Ends all that the run has begun. */
@@ -47,7 +47,8 @@ export class ReactorRun {
     const { internals, settings, signals, lease, progress } = parts;
     const abort = AbortSignal.any([this.#over.signal, lease.lost, signals.abort]);
     this.#parts = parts;
-    this.#signals = { abort, stopping: AbortSignal.any([abort, signals.stopping]) };
+    const stopping = AbortSignal.any([abort, signals.stopping]);
+    this.#terms = { abort, stopping, assertMayWork: () => lease.assertHeld() };
     this.#checkpoint = new ReactorCheckpoint(writer, claimed, settings, abort, (error) =>
       this.#over.abort(error),
     );
@@ -78,7 +79,7 @@ export class ReactorRun {
   }
 
   async #run(): Promise<void> {
-    const { stopping } = this.#signals;
+    const { stopping } = this.#terms;
     const onStop = (): void => void this.#source.close();
     stopping.addEventListener("abort", onStop, { once: true });
     let failure: unknown;
@@ -86,7 +87,7 @@ export class ReactorRun {
       await this.#handleAll();
     } catch (error) {
       failure = error;
-      if (this.#signals.abort.aborted || error !== stopping.reason) throw error;
+      if (this.#terms.abort.aborted || error !== stopping.reason) throw error;
     } finally {
       stopping.removeEventListener("abort", onStop);
       await this.#source.close();
@@ -98,7 +99,7 @@ export class ReactorRun {
   async #handleAll(): Promise<void> {
     for (;;) {
       const commits = await this.#receive();
-      if (commits === undefined) return this.#signals.abort.throwIfAborted();
+      if (commits === undefined) return this.#terms.abort.throwIfAborted();
       let behind = this.#source.pending ?? 0;
       this.#parts.progress.delivered(commits, behind);
       behind += commits.length;
@@ -119,8 +120,8 @@ export class ReactorRun {
   }
 
   async #take(event: RecordedEvent, commit: SourceCommit): Promise<void> {
-    const { attempts, deadLetters, lease, progress, settings } = this.#parts;
-    this.#signals.stopping.throwIfAborted();
+    const { attempts, deadLetters, progress, settings } = this.#parts;
+    this.#terms.stopping.throwIfAborted();
     const isLast = event === commit.events.at(-1);
     const { position, commitId, total } = commit;
     const applied = this.#checkpoint.latest.applied + 1;
@@ -129,8 +130,7 @@ export class ReactorRun {
     const end = { position, taken, commitId, applied, complete };
     try {
       const onRetry = (error: unknown): void => progress.failedOnce(error);
-      const terms = { ...this.#signals, assertMayBegin: () => lease.assertHeld() };
-      await attempts.handle(event, terms, onRetry, commit.headers);
+      await attempts.handle(event, this.#terms, onRetry, commit.headers);
     } catch (error) {
       if (!settings.park || !(error instanceof ReactorFailedError)) throw error;
       await this.#checkpoint.saveWith(deadLetters.format(event, error), end);

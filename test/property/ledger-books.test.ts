@@ -14,10 +14,26 @@ interface Naive {
   confirmed: Map<string, bigint>;
   before: Map<string, bigint>;
   closed: Map<string, bigint>[];
+  /** Names that were moved from or to in the open group, in each closed one, and where the confirmed ones stand. */
+  touched: Set<string>;
+  touchedBefore: Set<string>;
+  touchedClosed: Set<string>[];
+  position: number;
+  places: Map<string, number[]>;
 }
 
 function nothing(): Naive {
-  return { value: new Map(), confirmed: new Map(), before: new Map(), closed: [] };
+  return {
+    value: new Map(),
+    confirmed: new Map(),
+    before: new Map(),
+    closed: [],
+    touched: new Set(),
+    touchedBefore: new Set(),
+    touchedClosed: [],
+    position: 0,
+    places: new Map(),
+  };
 }
 
 interface Real {
@@ -72,6 +88,10 @@ function assertSame(isSum: boolean, mustBeSum: boolean): void {
   expect(isSum).toBe(mustBeSum);
 }
 
+function assertPlaces(found: readonly number[] | undefined, expected: readonly number[]): void {
+  expect(found).toEqual(expected);
+}
+
 /** As a transaction: from a sum to a sum where that can be, whole otherwise. */
 const moves = fc
   .record({ from: holdings, to: fc.constantFrom(...NAMES), amount: amounts })
@@ -89,6 +109,7 @@ const moves = fc
         real.books.put(source, new Holding(left, 0n, undefined));
         real.books.put(destination, new Holding(reached, 0n, undefined));
       }
+      naive.touched.add(name).add(to);
       naive.value.set(`${name} ${asset}`, left);
       naive.value.set(`${to} ${asset}`, reached);
 
@@ -102,16 +123,25 @@ const moves = fc
 
 const steps: fc.Arbitrary<Step>[] = [
   moves,
+  // not at each step: what is read is brought to the accounts
+  fc.constant(
+    step("look where they were touched", ({ places }, { books }) => {
+      for (const [name, positions] of places)
+        assertPlaces(books.accounts.get(name)?.places?.toArray(), positions);
+    }),
+  ),
   fc.constant(
     step("begin", (naive, { books }) => {
       books.begin();
       naive.before = new Map(naive.value);
+      naive.touchedBefore = new Set(naive.touched);
     }),
   ),
   fc.constant(
     step("undo", (naive, { books }) => {
       books.undo();
       naive.value = new Map(naive.before);
+      naive.touched = new Set(naive.touchedBefore);
     }),
   ),
   fc.constant(
@@ -119,6 +149,9 @@ const steps: fc.Arbitrary<Step>[] = [
       closed.push(books.close());
       naive.closed.push(new Map(naive.value));
       naive.before = new Map(naive.value);
+      naive.touchedClosed.push(naive.touched);
+      naive.touched = new Set();
+      naive.touchedBefore = new Set();
     }),
   ),
   fc.constant(
@@ -126,14 +159,20 @@ const steps: fc.Arbitrary<Step>[] = [
       const changes = closed.shift();
       const confirmed = naive.closed.shift();
       if (changes === undefined || confirmed === undefined) return;
-      books.confirm(changes, 1);
+      naive.position += 1 + (naive.position % 3);
+      books.confirm(changes, naive.position);
       naive.confirmed = confirmed;
+      for (const name of naive.touchedClosed.shift() ?? [])
+        naive.places.set(name, [...(naive.places.get(name) ?? []), naive.position]);
     }),
   ),
   fc.constant(
     step("rollback", (naive, { books, closed }) => {
       books.rollback(closed.splice(0));
       naive.closed = [];
+      naive.touched = new Set();
+      naive.touchedBefore = new Set();
+      naive.touchedClosed = [];
       naive.value = new Map(naive.confirmed);
       naive.before = new Map(naive.confirmed);
     }),

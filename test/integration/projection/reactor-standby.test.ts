@@ -69,6 +69,21 @@ describe("several reactors of one name", () => {
     expect(notes.calls.map(({ attempt }) => attempt)).toEqual([1, 1]);
   });
 
+  it("call no attempt failed that came to its end when the lease was over", async () => {
+    const store = await openShop();
+    await place(store, 1);
+    const leaseMs = 300;
+    const notes = new Notes(() => {
+      if (notes.calls.length > 1) return;
+      standStill(leaseMs + 50);
+      throw new Error("what it was connected to is gone");
+    });
+    const reactor = await react(store, notes, { leaseMs, maxAttempts: 1 });
+    await reactor.caughtUp();
+    expect(notes.calls.map(({ attempt }) => attempt)).toEqual([1, 1]);
+    expect(reactor.status()).toMatchObject({ handled: 1, retries: 0 });
+  });
+
   it("stand by without handling anything, and take over when the active one's process is gone", async () => {
     const store = await openShop();
     const dying = await openShop({ stream: store.stream });

@@ -3,6 +3,10 @@ import { Books } from "../../../src/ledger/books.ts";
 import { Holding } from "../../../src/ledger/holding.ts";
 import { TouchLog } from "../../../src/ledger/touch-log.ts";
 
+interface Touchable {
+  addPlace(position: number): void;
+}
+
 describe("books", () => {
   it("keep nothing of a closed group to be undone: a replay would keep all that there ever was", () => {
     const books = new Books();
@@ -30,6 +34,7 @@ describe("books", () => {
     }
     expect(books.accounts.size).toBe(0);
     const cell = books.holding(books.account("new"), "GOLD");
+    expect(cell.slot).toBe(0);
     expect(cell.value.balance).toBe(0n);
     expect(cell.confirmed).toBeUndefined();
   });
@@ -54,22 +59,68 @@ describe("books", () => {
       expect(books.accounts.get(name)?.places?.toArray()).toEqual(positions);
     expect(fresh.toSorted()).toEqual(names.toSorted());
   });
+
+  it("move nothing by themselves that is no plain transfer between two holdings", () => {
+    const books = new Books();
+    const one = books.holding(books.account("one"), "GOLD");
+    const other = books.holding(books.account("other"), "GOLD");
+    books.put(one, new Holding(10n, 0n, undefined));
+    const balances = (): bigint[] => [one.value.balance, other.value.balance];
+    expect(books.move(one.slot, other.slot, -3n, -Infinity)).toBe(false);
+    expect(books.move(one.slot, other.slot, 0n, -Infinity)).toBe(false);
+    expect(books.move(one.slot, one.slot, 3n, -Infinity)).toBe(false);
+    expect(books.move(one.slot, other.slot, 11n, 0)).toBe(false);
+    expect(balances()).toEqual([10n, 0n]);
+    expect(books.move(one.slot, other.slot, 10n, 0)).toBe(true);
+    expect(books.move(one.slot, other.slot, 5n, -5)).toBe(true);
+    expect(balances()).toEqual([-5n, 15n]);
+    // an asset that has no name is not the first one of an account that has none
+    expect(books.slot(books.account("third"), "")).not.toBe(one.slot);
+  });
+
+  it("refuse a commit that stands before another one, and confirm nothing of it", () => {
+    const books = new Books();
+    const cell = books.holding(books.account("a"), "GOLD");
+    books.put(cell, new Holding(1n, 0n, undefined));
+    books.confirm(books.close(), 7);
+    books.put(cell, new Holding(2n, 0n, undefined));
+    const changes = books.close();
+    expect(() => books.confirm(changes, 6)).toThrow("expected a position from 7 on, found 6");
+    expect(cell.confirmed?.balance).toBe(1n);
+    expect(books.accounts.get("a")?.places?.toArray()).toEqual([7]);
+    books.rollback([changes]);
+    expect(cell.value.balance).toBe(1n);
+  });
 });
 
 describe("a log of touches", () => {
-  it("is long after so many that it is worth going to the accounts, and empty then", () => {
+  /** Lists that accounts note their places in. */
+  function listed(count: number): { readonly found: number[][]; readonly accounts: Touchable[] } {
+    const found = Array.from({ length: count }, (): number[] => []);
+    return { found, accounts: found.map((list) => ({ addPlace: (at) => void list.push(at) })) };
+  }
+
+  it.each([3, 5_000, 100_000])("is brought to %i accounts, to each in order", (count) => {
     const log = new TouchLog();
-    const found: number[][] = [[], [], []];
-    const accounts = found.map((list) => ({ addPlace: (at: number) => void list.push(at) }));
-    for (let at = 0; !log.isLong; at++) log.add(at % 3, at);
-    log.add(2, 100_000);
-    log.flush(accounts);
-    log.flush(accounts);
-    expect(log.isLong).toBe(false);
-    const all = found.flat();
-    expect(all.length).toBe(65_537);
-    expect(new Set(all).size).toBe(all.length);
-    for (const list of found) expect(list).toEqual(list.toSorted((a, b) => a - b));
-    expect(found[1]?.slice(0, 2)).toEqual([1, 4]);
+    const { found, accounts } = listed(count);
+    let added = 0;
+    for (; !log.isLong(count); added++) {
+      log.begin(1_000 + (added >> 2));
+      log.add((added * 7_919) % count);
+    }
+    expect(added).toBe(Math.min(Math.max(1_024, 2 * count), 32_768));
+    // few are brought in another way
+    for (const more of [0, 1, 700]) {
+      for (let at = 0; at < more; at++, added++) {
+        log.begin(100_000 + added);
+        log.add((added * 7_919) % count);
+      }
+      log.flush(accounts);
+      log.flush(accounts);
+      expect(log.isLong(count)).toBe(false);
+      expect(found.reduce((sum, list) => sum + list.length, 0)).toBe(added);
+      for (const list of found) expect(list).toEqual(list.toSorted((a, b) => a - b));
+    }
+    expect(found[0]?.[0]).toBe(1_000);
   });
 });
