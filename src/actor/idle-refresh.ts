@@ -50,8 +50,15 @@ export class IdleRefresh {
     this.#running--;
   }
 
+  /** Whether it is what was heard of it last: what was heard while it was read on may have been read. */
+  #isCurrent({ subject, current }: ActiveActor): boolean {
+    const head = this.#internals.context.cache.peek(subject);
+    return head?.sequence === current?.position && head?.commitId === current?.commitId;
+  }
+
   /** One that is busy sees for itself. */
   async #refresh(active: ActiveActor): Promise<void> {
+    if (this.#isCurrent(active)) return;
     const { readTimeoutMs: timeoutMs } = this.#internals.context.limits;
     const deadline = performance.now() + timeoutMs;
     // it is no use of the actor: it stays as idle as it was
