@@ -5,6 +5,7 @@ import { readLogTail } from "./log-tail.ts";
 import { isHealthy } from "./monitoring.ts";
 import type { NatsServer } from "./nats-server.ts";
 import { formatServerConfig, type ClusterSettings, type SyncMode } from "./server-config.ts";
+import { standsStill } from "./stands-still.ts";
 import { startSupervised, type SupervisedProcess } from "./supervised-process.ts";
 import { waitUntil } from "./wait.ts";
 
@@ -112,7 +113,10 @@ export class ServerNode implements NatsServer {
   }
 
   async pause(): Promise<void> {
+    const { pid } = this;
+    if (pid === undefined) return;
     this.#process?.signal("SIGSTOP");
+    await waitUntil(() => standsStill(pid), performance.now() + STOP_TIMEOUT_MS);
   }
 
   async resume(): Promise<void> {
