@@ -39,15 +39,18 @@ export class IdleRefresh {
 
   async #run(): Promise<void> {
     this.#running++;
-    for (const active of this.#waiting) {
-      // whoever refreshes it sees that it waits again
-      if (this.#refreshing.has(active)) continue;
-      this.#refreshing.add(active);
-      // what was appended while it was read on may not have been read
-      while (this.#waiting.delete(active)) await this.#refresh(active);
-      this.#refreshing.delete(active);
+    try {
+      for (const active of this.#waiting) {
+        // whoever refreshes it meets it again, behind all others, where it waits again
+        if (this.#refreshing.has(active)) continue;
+        this.#waiting.delete(active);
+        this.#refreshing.add(active);
+        await this.#refresh(active);
+        this.#refreshing.delete(active);
+      }
+    } finally {
+      this.#running--;
     }
-    this.#running--;
   }
 
   /** Whether it is what was heard of it last: what was heard while it was read on may have been read. */

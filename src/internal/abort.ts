@@ -18,8 +18,7 @@ class Waiting {
 
   /** The last one ends it: a signal that is listened to is not collected. */
   remove(listener: () => void): void {
-    this.#listeners.delete(listener);
-    if (this.#listeners.size > 0) return;
+    if (!this.#listeners.delete(listener) || this.#listeners.size > 0) return;
     this.#signal.removeEventListener("abort", this.#tell);
     waitingFor.delete(this.#signal);
   }

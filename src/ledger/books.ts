@@ -45,7 +45,7 @@ export class Books {
   readonly #table = new HoldingTable();
   readonly #touched = new TouchLog();
   readonly #settle = (): void => this.#touched.flush(this.#byId);
-  /** Acknowledged ones, one text each: comparing with it finds it in the cache. */
+  /** One text for each asset of which something is acknowledged: comparing with it finds it in the cache. */
   readonly #assets = new Map<string, string>();
   #terms: AccountTerms = WORLD_TERMS;
   #marks = 0;
@@ -91,6 +91,11 @@ export class Books {
     account.add(cell);
     this.#open.added.push(cell);
     return cell;
+  }
+
+  /** Has all holdings of an asset that come from now on keep one text of its name. */
+  shareAsset(asset: string): void {
+    if (!this.#assets.has(asset)) this.#assets.set(asset, asset);
   }
 
   /** Where an account's holding of an asset stands. */
@@ -204,7 +209,7 @@ export class Books {
     for (const cell of added) {
       // what nothing was posted to after all
       if (this.#isUnused(cell)) this.#forget(cell);
-      else if (cell instanceof HoldingCell) this.#assets.set(cell.asset, cell.asset);
+      else if (cell instanceof HoldingCell) this.shareAsset(cell.asset);
     }
     if (this.#touched.isLong(this.#accounts.size)) this.#settle();
   }

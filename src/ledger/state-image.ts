@@ -271,6 +271,7 @@ function* readAccounts(
       const [asset, balance, debt, lots, holds] = listOf(holding);
       const of = lots === null ? undefined : readLots(listOf(lots), order);
       const value = new Holding(amount(balance), amount(debt), of, readHolds(holds));
+      books.shareAsset(String(asset));
       books.put(books.holding(cell, String(asset)), value);
     }
     books.begin();

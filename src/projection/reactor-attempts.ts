@@ -56,7 +56,7 @@ export class Attempts {
       } catch (error) {
         // The handler gave up because it was told to, or was about to be: that says nothing of the event.
         abort.throwIfAborted();
-        assertMayWork();
+        assertHeld(assertMayWork, () => onRetry(error));
         if (attempt >= maxAttempts) throw new ReactorFailedError(name, event, attempt, error);
         onRetry(error);
       }
@@ -118,5 +118,15 @@ export class Attempts {
     const reason = `handle took longer than ${handleTimeoutMs} ms`;
     const onTimeout = (): void => own.abort(new DOMException(reason, "TimeoutError"));
     return setTimeout(onTimeout, handleTimeoutMs);
+  }
+}
+
+/** @param onOver told where another one may be active by now: the event is tried again all the same */
+function assertHeld(assertMayWork: () => void, onOver: () => void): void {
+  try {
+    assertMayWork();
+  } catch (error) {
+    onOver();
+    throw error;
   }
 }

@@ -74,7 +74,10 @@ export interface ReactorOptions<
   readonly checkpointEvery?: number | undefined;
   /** Save the checkpoint this long after an event at the latest. @default 1000 */
   readonly checkpointMs?: number | undefined;
-  /** How long after the active process died another one takes over, about; from 100 to 3600000. @default 3000 */
+  /**
+   * How long after the active process died another one takes over, about; from 100 to 3600000. An attempt that holds up the
+   * event loop for longer does not count towards `maxAttempts`. @default 3000
+   */
   readonly leaseMs?: number | undefined;
   /** Ends the start; a running reactor is ended by `close`. */
   readonly signal?: AbortSignal | undefined;

@@ -44,6 +44,7 @@ export class ServerNode implements NatsServer {
   readonly #configFile: string;
   readonly #portsFolder: string;
   #process: SupervisedProcess | undefined;
+  #isPaused = false;
   #stopped: Promise<void> | undefined;
 
   constructor(options: NodeOptions) {
@@ -116,10 +117,13 @@ export class ServerNode implements NatsServer {
     const { pid } = this;
     if (pid === undefined) return;
     this.#process?.signal("SIGSTOP");
-    await waitUntil(() => standsStill(pid), performance.now() + STOP_TIMEOUT_MS);
+    this.#isPaused = true;
+    const isOver = async (): Promise<boolean> => !this.#isPaused || (await standsStill(pid));
+    await waitUntil(isOver, performance.now() + STOP_TIMEOUT_MS);
   }
 
   async resume(): Promise<void> {
+    this.#isPaused = false;
     this.#process?.signal("SIGCONT");
   }
 

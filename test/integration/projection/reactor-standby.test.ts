@@ -81,7 +81,7 @@ describe("several reactors of one name", () => {
     const reactor = await react(store, notes, { leaseMs, maxAttempts: 1 });
     await reactor.caughtUp();
     expect(notes.calls.map(({ attempt }) => attempt)).toEqual([1, 1]);
-    expect(reactor.status()).toMatchObject({ handled: 1, retries: 0 });
+    expect(reactor.status()).toMatchObject({ handled: 1, retries: 1, parked: 0 });
   });
 
   it("stand by without handling anything, and take over when the active one's process is gone", async () => {

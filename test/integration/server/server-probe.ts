@@ -1,6 +1,8 @@
+import { randomUUID } from "node:crypto";
 import { jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import type { NatsServer } from "../../../src/server/index.ts";
+import { eventually } from "../../support/server.ts";
 
 /** Runs `work` with a connection of its own. */
 export async function withConnection<T>(
@@ -20,7 +22,9 @@ export async function storeOne(url: string, stream: string, replicas = 1): Promi
   await withConnection(url, async (nc) => {
     const manager = await jetstreamManager(nc);
     await manager.streams.add({ name: stream, subjects: [`${stream}.>`], num_replicas: replicas });
-    await jetstream(nc).publish(`${stream}.a`, "x");
+    // a new stream of several replicas may have nobody who answers yet; by its id it is stored once
+    const msgID = randomUUID();
+    await eventually(() => jetstream(nc).publish(`${stream}.a`, "x", { msgID }));
   });
 }
 
