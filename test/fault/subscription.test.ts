@@ -127,9 +127,9 @@ describe("a subscription while another process appends", () => {
       await eventually(complete, { timeoutMs: 30_000 });
       // behind all of them: whatever came twice came before this
       await appendOne(store, "b", appends / 3);
-      await eventually(() => one.seen.length > appends / 3 && commits.length > appends, {
-        timeoutMs: 10_000,
-      });
+      const last = (): boolean =>
+        all.seen.length > appends && one.seen.length > appends / 3 && commits.length > appends;
+      await eventually(last, { timeoutMs: 10_000 });
       await store.close();
       await Promise.all([all.done, one.done, reading]);
       expect(all.seen.map(({ position }) => position)).toEqual(range(appends + 1));
