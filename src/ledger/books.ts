@@ -1,7 +1,10 @@
 import { AccountCell, type AccountTerms, HoldingCell, partsOf } from "./cells.ts";
-import { Holding } from "./holding.ts";
+import type { Holding } from "./holding.ts";
 import { HoldingTable, isWhole } from "./holding-table.ts";
-import { LotList } from "./lot-list.ts";
+import type { DrainOrder } from "./drain-order.ts";
+import type { Grant } from "./lot.ts";
+import type { LotQueue } from "./lot-queue.ts";
+import type { LotRows } from "./lot-rows.ts";
 import { WORLD } from "./names.ts";
 import { TouchLog } from "./touch-log.ts";
 
@@ -14,9 +17,10 @@ const WORLD_TERMS: AccountTerms = {
   metadata: {},
 };
 
-const EMPTY_LOTS = new Holding(0n, 0n, LotList.empty);
 const MOST = Number.MAX_SAFE_INTEGER;
 const NO_SUMS = new Float64Array();
+/** In place of what was left of a lot before it was there. */
+const MADE = -1;
 
 /** What one group of commands has changed, to be acknowledged or rolled back as a whole. */
 export interface ChangeSet {
@@ -27,6 +31,10 @@ export interface ChangeSet {
   sums: Float64Array;
   /** Of those that have more than a sum, in the same places. */
   readonly wholes: (Holding | undefined)[];
+  /** Rows of lots. */
+  readonly rows: number[];
+  /** What was left of them when the group was closed. */
+  remaining: Float64Array;
   /** Accounts whose terms it has changed, and these. */
   readonly accounts: AccountCell[];
   terms: readonly AccountTerms[];
@@ -56,14 +64,28 @@ export class Books {
   readonly #undoWholes: (Holding | undefined)[] = [];
   /** How much of that is the running command's: emptying a list costs it its memory. */
   #undoable = 0;
+  /** The same of rows of lots, each with what was left of it before; {@link MADE} of a lot that it has made. */
+  readonly #undoRows: number[] = [];
+  readonly #undoRemaining: number[] = [];
+  #undoableRows = 0;
   /** The same of accounts and their terms. */
   #undoTerms: [cell: AccountCell, before: AccountTerms][] = [];
   /** What the open group had changed, and made, when the running command began. */
-  readonly #before = { slots: 0, accounts: 0, added: 0 };
+  readonly #before = { slots: 0, rows: 0, accounts: 0, added: 0 };
 
   /** Terms of accounts without their own. */
   set defaultTerms(terms: Pick<AccountTerms, "lots" | "overdraft">) {
     this.#terms = { ...WORLD_TERMS, issuer: false, ...terms };
+  }
+
+  /** How lots are drained; they keep the order that they were put in. */
+  set order(order: DrainOrder) {
+    this.#table.order = order;
+  }
+
+  /** What the lots of holdings that are no whole say of themselves. */
+  get rows(): LotRows {
+    return this.#table.rows;
   }
 
   /** All accounts, also those that are not acknowledged yet. */
@@ -87,7 +109,6 @@ export class Books {
     const found = account.holding(asset);
     if (found !== undefined) return found;
     const cell = new HoldingCell(account, this.#assets.get(asset) ?? asset, this.#table);
-    if (account.value.lots) cell.value = EMPTY_LOTS;
     account.add(cell);
     this.#open.added.push(cell);
     return cell;
@@ -136,12 +157,46 @@ export class Books {
     return true;
   }
 
+  /** The lots of a slot, where they stand in rows; undefined of a running sum, and of a whole. */
+  lots(slot: number): LotQueue | undefined {
+    return this.#table.lots(slot);
+  }
+
+  /** The sum of a slot; NaN of a whole. */
+  sum(slot: number): number {
+    return this.#table.sum(slot);
+  }
+
+  /** Changes the sum of a slot, which stays exact. */
+  shift(slot: number, by: number): void {
+    this.#change(slot);
+    this.#table.shift(slot, by);
+  }
+
+  /** Takes from a lot in a row; the sum of its holding is shifted by whoever asks for it. */
+  drain(row: number, amount: number): void {
+    const { rows } = this.#table;
+    const remaining = rows.remaining(row);
+    this.#changeRow(row, remaining);
+    rows.setRemaining(row, remaining - amount);
+  }
+
+  /** Puts a new lot into a row, as {@link drain}. */
+  addLot(slot: number, lots: LotQueue, grant: Grant, amount: number): void {
+    const { rows, order } = this.#table;
+    const row = rows.add(slot, grant, amount, amount);
+    this.#changeRow(row, MADE);
+    lots.insert(row, grant, order);
+  }
+
   /** Begins a command; what it has changed is kept, unless {@link undo} is called. */
   begin(): void {
     this.#undoable = 0;
+    this.#undoableRows = 0;
     if (this.#undoTerms.length > 0) this.#undoTerms = [];
-    const { slots, accounts, added } = this.#open;
+    const { slots, rows, accounts, added } = this.#open;
     this.#before.slots = slots.length;
+    this.#before.rows = rows.length;
     this.#before.accounts = accounts.length;
     this.#before.added = added.length;
   }
@@ -154,6 +209,7 @@ export class Books {
       this.#table.put(slot, sum, isWhole(sum) ? this.#undoWholes[at] : undefined);
     }
     this.#undoable = 0;
+    this.#undoLots();
     for (const [cell, before] of this.#undoTerms.reverse()) cell.value = before;
     this.#undoTerms = [];
     const { added, slots, accounts } = this.#open;
@@ -165,7 +221,7 @@ export class Books {
   /** Ends the open group and begins another one. */
   close(): ChangeSet {
     const closed = this.#open;
-    const { slots, wholes, accounts } = closed;
+    const { slots, wholes, rows, accounts } = closed;
     const sums = new Float64Array(slots.length);
     for (let at = 0; at < sums.length; at++) {
       const slot = slots[at] ?? 0;
@@ -174,6 +230,8 @@ export class Books {
       if (isWhole(sum)) wholes[at] = this.#table.whole(slot);
     }
     closed.sums = sums;
+    if (rows.length > 0)
+      closed.remaining = Float64Array.from(rows, (row) => this.#table.rows.remaining(row));
     closed.terms = accounts.map(({ value }) => value);
     this.#open = this.#begin();
     // a replay begins no commands: it would keep every value that there ever was
@@ -193,12 +251,15 @@ export class Books {
     position?: number,
     onNew: (account: AccountCell) => void = () => {},
   ): void {
-    const { slots, sums, wholes, added } = changes;
+    const { mark, slots, sums, wholes, rows, remaining, added } = changes;
     if (position !== undefined) this.#touched.begin(position);
+    for (let at = 0; at < rows.length; at++)
+      this.#table.confirmRow(rows[at] ?? 0, remaining[at] ?? 0);
     for (let at = 0; at < slots.length; at++) {
       const slot = slots[at] ?? 0;
       const sum = sums[at] ?? 0;
       const isNew = this.#table.confirm(slot, sum, isWhole(sum) ? wholes[at] : undefined);
+      if (isWhole(sum) && this.#table.isMarkedBy(slot, mark)) this.#table.settle(slot);
       if (position !== undefined) this.#touched.add(this.#table.ownerIdOf(slot));
       const account = isNew ? this.#table.ownerOf(slot) : undefined;
       if (account === undefined || account.confirmed !== undefined) continue;
@@ -248,6 +309,31 @@ export class Books {
     if (!table.mark(slot, open.mark)) open.slots.push(slot);
   }
 
+  /** Notes what was left of a lot before it is changed. */
+  #changeRow(row: number, before: number): void {
+    const at = this.#undoableRows++;
+    this.#undoRows[at] = row;
+    this.#undoRemaining[at] = before;
+    const open = this.#open;
+    if (!this.#table.rows.mark(row, open.mark)) open.rows.push(row);
+  }
+
+  #undoLots(): void {
+    const { rows } = this.#table;
+    for (const row of this.#open.rows.splice(this.#before.rows)) rows.unmark(row);
+    for (let at = this.#undoableRows - 1; at >= 0; at--) {
+      const row = this.#undoRows[at] ?? 0;
+      const before = this.#undoRemaining[at] ?? 0;
+      if (before === MADE) {
+        this.#table.freeRow(row);
+      } else {
+        rows.setRemaining(row, before);
+        this.#table.recount(rows.slotOf(row));
+      }
+    }
+    this.#undoableRows = 0;
+  }
+
   #confirmTerms(
     { accounts, terms }: ChangeSet,
     position: number | undefined,
@@ -277,8 +363,12 @@ export class Books {
     this.#undoSums.length = 0;
     this.#undoWholes.length = 0;
     this.#undoable = 0;
+    this.#undoRows.length = 0;
+    this.#undoRemaining.length = 0;
+    this.#undoableRows = 0;
     this.#undoTerms = [];
     this.#before.slots = 0;
+    this.#before.rows = 0;
     this.#before.accounts = 0;
     this.#before.added = 0;
   }
@@ -300,6 +390,8 @@ export class Books {
       slots: [],
       sums: NO_SUMS,
       wholes: [],
+      rows: [],
+      remaining: NO_SUMS,
       accounts: [],
       terms: [],
       added: [],

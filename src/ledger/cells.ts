@@ -1,6 +1,6 @@
 import { AccountPlaces } from "./account-places.ts";
 import type { Holding } from "./holding.ts";
-import { type HoldingTable, sumOf } from "./holding-table.ts";
+import { type ConfirmedRows, type HoldingTable, sumOf } from "./holding-table.ts";
 import type { Details } from "./journal-entry.ts";
 
 /** How an account behaves and what is said of it. Never changed: each change makes a new one. */
@@ -49,9 +49,27 @@ export class HoldingCell {
     this.#table.confirm(this.slot, ...partsOf(value));
   }
 
+  /** What is in it at an instant, as decided last. */
+  balanceAt(at: number): bigint {
+    const sum = this.#table.sumAt(this.slot, Number.POSITIVE_INFINITY, at);
+    return sum ?? this.value.balanceAt(at);
+  }
+
   /** What is in it at an instant, as acknowledged last; undefined before an acknowledged entry speaks of it. */
   confirmedAt(at: number): bigint | undefined {
-    return this.#table.confirmedSum(this.slot) ?? this.confirmed?.balanceAt(at);
+    const sum = this.#table.confirmedSumAt(this.slot, Number.POSITIVE_INFINITY, at);
+    return sum ?? this.confirmed?.balanceAt(at);
+  }
+
+  /** As {@link Holding.spendable}, as acknowledged last; undefined before an acknowledged entry speaks of it. */
+  confirmedSpendable(at: number, decidedAt: number): bigint | undefined {
+    const sum = this.#table.confirmedSumAt(this.slot, at, at);
+    return sum ?? this.confirmed?.spendable(at, decidedAt);
+  }
+
+  /** What is acknowledged, for an image: a running sum, or the rows of its lots, or the whole of it. */
+  get image(): number | ConfirmedRows | Holding | undefined {
+    return this.#table.image(this.slot);
   }
 }
 

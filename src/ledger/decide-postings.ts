@@ -175,7 +175,7 @@ export function checkBalances(
 ): void {
   if (expect?.balance === undefined) return;
   for (const { account, asset, gte } of balancesOf(expect)) {
-    const found = state.books.accounts.get(account)?.holding(asset)?.value.balanceAt(at) ?? 0n;
+    const found = state.books.accounts.get(account)?.holding(asset)?.balanceAt(at) ?? 0n;
     if (found >= gte) continue;
     const what = `the balance of ${account} in ${asset}`;
     throw new PreconditionFailedError(what, `at least ${gte}`, String(found));

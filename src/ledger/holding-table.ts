@@ -1,18 +1,37 @@
 import type { AccountCell, HoldingCell } from "./cells.ts";
+import { type DrainOrder, drainOrder } from "./drain-order.ts";
 import { Holding } from "./holding.ts";
+import { LotList } from "./lot-list.ts";
+import { LotQueue, type RowVersion } from "./lot-queue.ts";
+import { LotRows } from "./lot-rows.ts";
 
 /** Holdings that a new table has room for. */
 const LEAST_SLOTS = 64;
-/** A sum in whose place a whole holding stands: with lots, holds, a debt, or a balance beyond 53 bits. */
+/** A sum in whose place a whole holding stands: with holds, a debt, very many lots, or an amount beyond 53 bits. */
 const IS_WHOLE: number = Number.NaN;
 /** In place of an acknowledged sum: no acknowledged entry speaks of the holding. */
 const NEVER: number = Number.POSITIVE_INFINITY;
 const MOST = BigInt(Number.MAX_SAFE_INTEGER);
+const NO_ROWS: readonly number[] = [];
+
+/** The lots of a holding, where they stand in rows, in no order. */
+export interface ConfirmedRows {
+  readonly sum: number;
+  readonly rows: readonly number[];
+}
+
+/** A holding with more lots is kept as a whole. */
+export const MOST_ROWS = 256;
+/** One that was whole has its lots in rows again from so many on. */
+const ROWS_AGAIN: number = MOST_ROWS / 2;
 
 /**
  * What the holdings of a ledger have, as decided last and as acknowledged last, one slot each. A running sum, which is
  * most of what there is, stands as a number in an array: ten thousand of them fit into the cache of a processor, and
- * changing one makes nothing that has to be collected. Anything else is a {@link Holding}.
+ * changing one makes nothing that has to be collected. So does the sum of lots that stand in rows. Anything else is a
+ * {@link Holding}.
+ *
+ * Of lots, the decided version may be rows or a whole; while the acknowledged one is a whole, so is the decided one.
  */
 export class HoldingTable {
   #sums = new Float64Array(LEAST_SLOTS);
@@ -21,6 +40,11 @@ export class HoldingTable {
   readonly #confirmedWholes: (Holding | undefined)[] = [];
   /** The group of commands that has changed a slot last. */
   #marks = new Float64Array(LEAST_SLOTS);
+  /** The rows of a holding that keeps lots: of that version, or versions, whose sum is a number. */
+  readonly #queues: (LotQueue | undefined)[] = [];
+  readonly rows: LotRows = new LotRows();
+  /** How lots are drained. */
+  order: DrainOrder = drainOrder("emission-first@1");
   readonly #owners: AccountCell[] = [];
   /** Their ids: to know these, nobody goes to the accounts themselves. */
   #ownerIds = new Uint32Array(LEAST_SLOTS);
@@ -34,6 +58,7 @@ export class HoldingTable {
     this.#ownerIds[slot] = owner.id;
     this.#wholes[slot] = undefined;
     this.#confirmedWholes[slot] = undefined;
+    this.#queues[slot] = owner.value.lots ? new LotQueue(this.rows) : undefined;
     this.#sums[slot] = 0;
     this.#confirmedSums[slot] = NEVER;
     this.#marks[slot] = 0;
@@ -44,6 +69,8 @@ export class HoldingTable {
   free({ slot }: HoldingCell): void {
     this.#wholes[slot] = undefined;
     this.#confirmedWholes[slot] = undefined;
+    this.#clear(slot);
+    this.#queues[slot] = undefined;
     this.#free.push(slot);
   }
 
@@ -71,6 +98,35 @@ export class HoldingTable {
     return this.#marks[slot] !== 0;
   }
 
+  /** Whether no later group has changed the slot. */
+  isMarkedBy(slot: number, group: number): boolean {
+    return this.#marks[slot] === group;
+  }
+
+  /** The lots of a slot as decided last, where they stand in rows. */
+  lots(slot: number): LotQueue | undefined {
+    return isWhole(this.sum(slot)) ? undefined : this.#queues[slot];
+  }
+
+  /** Gives up a row that nothing is left of in either version, or nothing but what was not acknowledged. */
+  freeRow(row: number): void {
+    this.#queues[this.rows.slotOf(row)]?.remove(row);
+    this.rows.free(row);
+  }
+
+  /** A row has the value of an acknowledged group. */
+  confirmRow(row: number, remaining: number): void {
+    this.rows.setConfirmed(row, remaining);
+    if (remaining > 0) return;
+    const isDecided = !isWhole(this.sum(this.rows.slotOf(row)));
+    if (!isDecided || this.rows.remaining(row) === 0) this.freeRow(row);
+  }
+
+  /** What was decided of the rows of a slot is not so any more. */
+  recount(slot: number): void {
+    this.#queues[slot]?.recount();
+  }
+
   /** NaN where it is more than a sum, see {@link whole}. */
   sum(slot: number): number {
     return this.#sums[slot] ?? IS_WHOLE;
@@ -96,7 +152,7 @@ export class HoldingTable {
 
   /** As decided last. */
   value(slot: number): Holding {
-    return this.#wholes[slot] ?? sumHolding(this.sum(slot));
+    return this.#wholes[slot] ?? this.#holding(slot, this.sum(slot), "remaining");
   }
 
   /** As {@link put}, of what is acknowledged. @returns whether nothing was before */
@@ -104,7 +160,30 @@ export class HoldingTable {
     const before = this.#confirmedSums[slot] ?? NEVER;
     this.#confirmedSums[slot] = sum;
     if (whole !== undefined || isWhole(before)) this.#confirmedWholes[slot] = whole;
+    if (whole !== undefined) this.#clear(slot);
     return before === NEVER;
+  }
+
+  /** Has lots that are whole in both versions stand in rows again, where they fit. */
+  settle(slot: number): void {
+    const whole = this.#wholes[slot];
+    const queue = this.#queues[slot];
+    if (queue === undefined || whole === undefined || whole !== this.#confirmedWholes[slot]) return;
+    const { lots, balance, debt, isHeld } = whole;
+    if (lots === undefined || lots.size > ROWS_AGAIN || isHeld || debt !== 0n) return;
+    if (balance > MOST || lots.total !== balance) return;
+    // what is left is exact with the sum, and what was granted may not be
+    for (const { grant } of lots) if (grant.amount > MOST) return;
+    for (const { grant, remaining } of lots) {
+      const left = Number(remaining);
+      const row = this.rows.add(slot, grant, Number(grant.amount), left);
+      this.rows.setConfirmed(row, left);
+      queue.insert(row, grant, this.order);
+    }
+    this.#sums[slot] = Number(balance);
+    this.#confirmedSums[slot] = Number(balance);
+    this.#wholes[slot] = undefined;
+    this.#confirmedWholes[slot] = undefined;
   }
 
   isConfirmed(slot: number): boolean {
@@ -115,19 +194,61 @@ export class HoldingTable {
   confirmed(slot: number): Holding | undefined {
     const sum = this.#confirmedSums[slot] ?? NEVER;
     if (isWhole(sum)) return this.#confirmedWholes[slot];
-    return sum === NEVER ? undefined : sumHolding(sum);
+    return sum === NEVER ? undefined : this.#holding(slot, sum, "confirmed");
   }
 
-  /** The acknowledged balance of a slot that has a sum; undefined of another, or before an entry speaks of it. */
-  confirmedSum(slot: number): bigint | undefined {
+  /** What was granted by an instant and has not expired at another one, as decided last; undefined of a whole. */
+  sumAt(slot: number, grantedBy: number, at: number): bigint | undefined {
+    return this.#sumAt(slot, this.sum(slot), "remaining", grantedBy, at);
+  }
+
+  /** The same as acknowledged last; undefined too before an acknowledged entry speaks of it. */
+  confirmedSumAt(slot: number, grantedBy: number, at: number): bigint | undefined {
+    return this.#sumAt(slot, this.#confirmedSums[slot] ?? NEVER, "confirmed", grantedBy, at);
+  }
+
+  /** What is acknowledged of a slot, without making anything of its lots; undefined as of {@link confirmed}. */
+  image(slot: number): number | ConfirmedRows | Holding | undefined {
     const sum = this.#confirmedSums[slot] ?? NEVER;
-    return Number.isFinite(sum) ? BigInt(sum) : undefined;
+    if (isWhole(sum)) return this.#confirmedWholes[slot];
+    if (sum === NEVER) return undefined;
+    const queue = this.#queues[slot];
+    return queue === undefined ? sum : { sum, rows: queue.all };
   }
 
   /** What is decided becomes what is acknowledged, if anything is. */
   reset(slot: number): void {
     const sum = this.#confirmedSums[slot] ?? NEVER;
     if (sum !== NEVER) this.put(slot, sum, this.#confirmedWholes[slot]);
+    const queue = this.#queues[slot];
+    if (queue === undefined) return;
+    for (const row of queue.all) {
+      const left = this.rows.confirmed(row);
+      this.rows.setRemaining(row, left);
+      if (left === 0) this.freeRow(row);
+    }
+    queue.recount();
+  }
+
+  #sumAt(
+    slot: number,
+    sum: number,
+    version: RowVersion,
+    grantedBy: number,
+    at: number,
+  ): bigint | undefined {
+    if (!Number.isFinite(sum)) return undefined;
+    return BigInt(this.#queues[slot]?.sumAt(version, sum, grantedBy, at) ?? sum);
+  }
+
+  #holding(slot: number, sum: number, version: RowVersion): Holding {
+    const queue = this.#queues[slot];
+    if (queue === undefined) return new Holding(BigInt(sum), 0n, undefined);
+    return new Holding(BigInt(sum), 0n, LotList.of(queue.lots(version, this.order)));
+  }
+
+  #clear(slot: number): void {
+    for (const row of this.#queues[slot]?.clear() ?? NO_ROWS) this.rows.free(row);
   }
 
   #grow(): void {
@@ -149,10 +270,6 @@ export function sumOf({ balance, debt, lots, isHeld }: Holding): number {
 
 export function isWhole(sum: number): boolean {
   return Number.isNaN(sum);
-}
-
-function sumHolding(sum: number): Holding {
-  return new Holding(BigInt(sum), 0n, undefined);
 }
 
 function grown(values: Float64Array, length: number): Float64Array<ArrayBuffer> {

@@ -56,6 +56,16 @@ export class LotList {
     return empty;
   }
 
+  /** Of lots that stand in their order, 4,096 at most. */
+  static of(lots: readonly Lot[]): LotList {
+    if (lots.length === 0) return LotList.empty;
+    if (lots.length <= WIDTH) return LotList.#leaf(lots);
+    const leaves: LotList[] = [];
+    for (let at = 0; at < lots.length; at += WIDTH)
+      leaves.push(LotList.#leaf(lots.slice(at, at + WIDTH)));
+    return LotList.#branch(leaves);
+  }
+
   /** How many lots. */
   readonly size: number;
   /** Sum of all that remains, expired or not. */
@@ -83,16 +93,6 @@ export class LotList {
     this.#parts = parts;
     this.#span = span;
     this.#counted = counted;
-  }
-
-  /** In ms; Infinity where no lot expires. */
-  get soonestExpiry(): number {
-    return this.#measured().soonestExpiry;
-  }
-
-  /** In ms; -Infinity where there is no lot. After drains it may be later than that of any lot left. */
-  get latestGrant(): number {
-    return this.#measured().latestGrant;
   }
 
   /** With one lot more, at its place by `order`, which must be the same for all lots of a list. */

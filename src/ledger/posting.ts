@@ -3,6 +3,7 @@ import type { AccountCell, HoldingCell } from "./cells.ts";
 import type { DrainOrder } from "./drain-order.ts";
 import { AccountNotUsableError, InsufficientFundsError } from "./errors.ts";
 import { Holding } from "./holding.ts";
+import { applyLotPosting, decideLotPosting } from "./lot-posting.ts";
 import type { DrainedPart, MadeLot, PostedEntry, PostingEntry } from "./journal-entry.ts";
 import type { Grant, TakenPortion } from "./lot.ts";
 import type { LotList } from "./lot-list.ts";
@@ -53,13 +54,13 @@ interface Slice {
  */
 export function decideSumPosting(books: Books, asked: AskedPosting): PostingEntry | undefined {
   const source = books.account(asked.source);
+  if (source.value.lots || !isUsable(source)) return undefined;
   const destination = books.account(asked.destination);
-  if (!isUsable(source) || !isUsable(destination)) return undefined;
-  if (source.value.lots || destination.value.lots) return undefined;
+  if (destination.value.lots || !isUsable(destination)) return undefined;
   return moveSums(books, source, destination, asked) ? sumPosting(asked) : undefined;
 }
 
-/** Decides one posting on what the books hold now, and posts it. */
+/** Decides one posting on what the books hold now, and posts it: of lots in rows at once, else of whole holdings. */
 export function decidePosting(
   books: Books,
   asked: AskedPosting,
@@ -70,6 +71,10 @@ export function decidePosting(
   const destination = books.account(asked.destination);
   assertUsable(source);
   assertUsable(destination);
+  if (frame.reverting === undefined) {
+    const usual = decideLotPosting(books, source, destination, asked, frame);
+    if (usual !== undefined) return usual;
+  }
   const from = books.holding(source, asset);
   const amount = movable(source, from, asked.amount, frame);
   if (amount === 0n) {
@@ -168,7 +173,11 @@ export function applyPosting(
   }
   const source = books.account(posting.source);
   const destination = books.account(posting.destination);
-  if (drained === undefined && made === undefined) {
+  const keepLots = source.value.lots || destination.value.lots;
+  if (keepLots) {
+    const of = { at, version, reference: reference ?? "", commit };
+    if (applyLotPosting(books, source, destination, posting, of)) return;
+  } else if (drained === undefined && made === undefined) {
     const from = books.slot(source, asset);
     if (books.move(from, books.slot(destination, asset), amount, -Infinity)) return;
   }
@@ -281,11 +290,6 @@ function takeFrom(
   const { list, taken, missing } = lots.take(amount, frame.at, prefer);
   books.put(from, new Holding(balance - amount, debt + missing, list, holds));
   const drained = taken.map(drainedPart);
-  const [first] = taken;
-  if (first !== undefined && taken.length === 1 && missing === 0n) {
-    const slice = { amount, expiresAt: earlier(first.grant.expiresAt, expiresAt) };
-    return { drained, borrowed: missing, slices: [slice] };
-  }
   const slices: Slice[] = [];
   for (const { grant, amount: part } of taken)
     addSlice(slices, part, earlier(grant.expiresAt, expiresAt));
@@ -325,13 +329,6 @@ function giveTo(
   if (lots === undefined) {
     credit(books, to, amount, undefined, 0n, frame, frame.decidedAt);
     return { made: undefined, repaid: 0n };
-  }
-  const [first] = slices;
-  if (debt === 0n && first !== undefined && slices.length === 1) {
-    const { expiresAt } = first;
-    const made: MadeLot[] = [{ lotIndex: frame.nextIndex++, amount: first.amount, expiresAt }];
-    credit(books, to, amount, made, 0n, frame, frame.decidedAt);
-    return { made, repaid: 0n };
   }
   let owed = debt;
   const made: MadeLot[] = [];

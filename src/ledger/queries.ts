@@ -66,7 +66,9 @@ export class Queries {
     const overdraft = terms === undefined ? this.#engine.state.opened?.overdraft : terms.overdraft;
     if (account === WORLD || terms?.issuer === true || overdraft === undefined) return "unlimited";
     const decidedAt = Math.max(at, this.#engine.state.confirmedAt);
-    return this.#holding(account, asset).spendable(at, decidedAt) + overdraft;
+    const cell = this.#engine.state.books.accounts.get(account)?.holding(asset);
+    const own = cell?.confirmedSpendable(at, decidedAt) ?? this.#holding(account, asset).balance;
+    return own + overdraft;
   }
 
   async details(

@@ -11,7 +11,10 @@ import { type ActiveHold, Holding } from "./holding.ts";
 import { decodeEntry, packEntries } from "./journal-codec.ts";
 import type { Details, EntryReference, OpenedEntry } from "./journal-entry.ts";
 import { packAmount } from "./packed-amount.ts";
+import type { ConfirmedRows } from "./holding-table.ts";
+import type { Lot } from "./lot.ts";
 import { type Grant, LotList } from "./lot-list.ts";
+import type { FrozenRows } from "./lot-rows.ts";
 import { PlaceTable } from "./place-table.ts";
 import { RecentPlaces } from "./recent-places.ts";
 import { type HoldPlace, idOf, type JournalPoint, LedgerState } from "./state.ts";
@@ -36,11 +39,14 @@ const HOLD_FIELDS = 6;
 /** How long the event loop is held up at once while a state is decoded. */
 const SLICE_MS = 5;
 
+/** What a holding had: a number for a running sum. */
+type FrozenHolding = Holding | ConfirmedRows | number;
+
 /**
  * Accounts as they were when the image was begun, one after the other: its cell, its terms, how many places it had, how
  * many holdings, then each holding's cell and value. Flat, because it is gathered in one turn.
  */
-type Frozen = (AccountCell | AccountTerms | HoldingCell | Holding | number)[];
+type Frozen = (AccountCell | AccountTerms | HoldingCell | FrozenHolding)[];
 
 /**
  * The chunks of the acknowledged state as it is when this is called; they are made one by one as they are asked for,
@@ -64,9 +70,10 @@ export function encodeState(state: LedgerState): Iterable<Uint8Array> {
   ]);
   const keys = state.keys.encode();
   const references = state.references.encode();
+  const rows = state.books.rows.freeze();
   return (function* () {
     yield head;
-    const packed = packAccounts(frozen);
+    const packed = packAccounts(frozen, rows, state.order);
     for (let left = accounts; left > 0; left -= ACCOUNTS_AT_ONCE)
       yield pack([Kind.accounts, taken(packed, Math.min(left, ACCOUNTS_AT_ONCE))]);
     for (const chunk of keys) yield pack([Kind.keys, chunk]);
@@ -137,7 +144,7 @@ function freeze(cell: AccountCell, frozen: Frozen): boolean {
   const countAt = frozen.push(cell, confirmed, places?.count ?? 0, 0) - 1;
   let count = 0;
   for (const holding of holdings) {
-    const { confirmed: value } = holding;
+    const { image: value } = holding;
     if (value === undefined) continue;
     frozen.push(holding, value);
     count++;
@@ -146,14 +153,23 @@ function freeze(cell: AccountCell, frozen: Frozen): boolean {
   return true;
 }
 
-function* packAccounts(frozen: Frozen): Generator<unknown[], void, undefined> {
+function* packAccounts(
+  frozen: Frozen,
+  rows: FrozenRows,
+  order: DrainOrder,
+): Generator<unknown[], void, undefined> {
   for (let at = 0; at < frozen.length; ) {
     const { name, initial, places } = frozen[at++] as AccountCell;
     const terms = frozen[at++] as AccountTerms;
     const placeCount = frozen[at++] as number;
     const holdings: unknown[] = [];
-    for (let left = frozen[at++] as number; left > 0; left--)
-      holdings.push(packHolding((frozen[at++] as HoldingCell).asset, frozen[at++] as Holding));
+    for (let left = frozen[at++] as number; left > 0; left--) {
+      const { asset } = frozen[at++] as HoldingCell;
+      const value = frozen[at++] as FrozenHolding;
+      if (value instanceof Holding) holdings.push(packHolding(asset, value));
+      else if (typeof value === "number") holdings.push([asset, value, 0, null]);
+      else holdings.push([asset, value.sum, 0, packLots(lotsOf(value, rows, order))]);
+    }
     const packed = placeCount === 0 ? null : (places?.encodeFirst(placeCount) ?? null);
     yield [name, packTerms(terms === initial ? undefined : terms), packed, holdings];
   }
@@ -182,7 +198,15 @@ function packHolding(asset: string, { balance, debt, lots, holds }: Holding): un
   return packed;
 }
 
-function packLots(lots: LotList | undefined): unknown[] | null {
+/** In the order of their drains. */
+function lotsOf({ rows }: ConfirmedRows, frozen: FrozenRows, order: DrainOrder): Lot[] {
+  return rows
+    .map((row) => frozen.lot(row))
+    .filter(({ remaining }) => remaining > 0n)
+    .sort((one, other) => order(one.grant, other.grant));
+}
+
+function packLots(lots: Iterable<Lot> | undefined): unknown[] | null {
   if (lots === undefined) return null;
   const flat: unknown[] = [];
   for (const { grant, remaining } of lots) {

@@ -259,6 +259,7 @@ export class LedgerState {
   #open(entry: OpenedEntry): void {
     this.opened = entry;
     this.#order = drainOrder(entry.drainPolicy);
+    this.books.order = this.#order;
     this.fingerprints = new Fingerprints(...entry.seeds);
     this.keys = new RecentPlaces(entry.idempotencyKeys);
     this.books.defaultTerms = { lots: entry.lots, overdraft: entry.overdraft };

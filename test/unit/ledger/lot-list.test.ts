@@ -41,8 +41,6 @@ describe("an empty list of lots", () => {
     expect({ taken, missing }).toEqual({ taken: [], missing: 5n });
     expect(list).toBe(LotList.empty);
     expect(LotList.empty).toMatchObject({ size: 0, total: 0n });
-    expect(LotList.empty.soonestExpiry).toBe(Infinity);
-    expect(LotList.empty.latestGrant).toBe(-Infinity);
     expect(LotList.empty.spendable(0)).toBe(0n);
     expect(LotList.empty.unexpired(0)).toBe(0n);
   });
@@ -173,20 +171,11 @@ describe("a list of 10,000 lots", () => {
 
   it("sums what has not expired at every instant", () => {
     const list = many(count, (version) => ({ expiresAt: 20_000 + version }));
-    expect(list.soonestExpiry).toBe(20_001);
     expect(list.spendable(20_000)).toBe(100_000n);
     expect(list.spendable(20_001)).toBe(99_990n);
     expect(list.spendable(25_000)).toBe(50_000n);
     expect(list.spendable(30_000)).toBe(0n);
     expect(list.spendable(5_000)).toBe(50_000n);
     expect(list.unexpired(5_000)).toBe(100_000n);
-  });
-
-  it("tells its soonest expiry after the lot that had it is gone", () => {
-    const list = many(count, (version) => ({ expiresAt: 20_000 + version }));
-    expect(list.soonestExpiry).toBe(20_001);
-    expect(list.take(25n, 20_000).list.soonestExpiry).toBe(20_003);
-    expect(list.remove(1, 0, 10n).soonestExpiry).toBe(20_002);
-    expect(list.take(10n, 20_000, ({ version }) => version === 1).list.soonestExpiry).toBe(20_002);
   });
 });
