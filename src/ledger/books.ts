@@ -1,3 +1,4 @@
+import { BooksImage } from "./books-image.ts";
 import { AccountCell, type AccountTerms, HoldingCell, partsOf } from "./cells.ts";
 import type { Holding } from "./holding.ts";
 import { HoldingTable, isWhole } from "./holding-table.ts";
@@ -7,6 +8,7 @@ import type { LotQueue } from "./lot-queue.ts";
 import type { LotRows } from "./lot-rows.ts";
 import { WORLD } from "./names.ts";
 import { TouchLog } from "./touch-log.ts";
+import { MADE, UndoLog } from "./undo-log.ts";
 
 const WORLD_TERMS: AccountTerms = {
   lots: false,
@@ -19,8 +21,6 @@ const WORLD_TERMS: AccountTerms = {
 
 const MOST = Number.MAX_SAFE_INTEGER;
 const NO_SUMS = new Float64Array();
-/** In place of what was left of a lot before it was there. */
-const MADE = -1;
 
 /** What one group of commands has changed, to be acknowledged or rolled back as a whole. */
 export interface ChangeSet {
@@ -56,20 +56,12 @@ export class Books {
   /** One text for each asset of which something is acknowledged: comparing with it finds it in the cache. */
   readonly #assets = new Map<string, string>();
   #terms: AccountTerms = WORLD_TERMS;
+  /** Those that somebody may look at yet. */
+  #images: readonly WeakRef<BooksImage>[] = [];
   #marks = 0;
   #open: ChangeSet = this.#begin();
-  /** What the running command has changed: slots, each with what it had before. */
-  readonly #undoSlots: number[] = [];
-  readonly #undoSums: number[] = [];
-  readonly #undoWholes: (Holding | undefined)[] = [];
-  /** How much of that is the running command's: emptying a list costs it its memory. */
-  #undoable = 0;
-  /** The same of rows of lots, each with what was left of it before; {@link MADE} of a lot that it has made. */
-  readonly #undoRows: number[] = [];
-  readonly #undoRemaining: number[] = [];
-  #undoableRows = 0;
-  /** The same of accounts and their terms. */
-  #undoTerms: [cell: AccountCell, before: AccountTerms][] = [];
+  /** What the running command has changed. */
+  readonly #undo = new UndoLog();
   /** What the open group had changed, and made, when the running command began. */
   readonly #before = { slots: 0, rows: 0, accounts: 0, added: 0 };
 
@@ -129,7 +121,7 @@ export class Books {
   }
 
   putTerms(cell: AccountCell, terms: AccountTerms): void {
-    this.#undoTerms.push([cell, cell.value]);
+    this.#undo.terms(cell);
     cell.value = terms;
     const open = this.#open;
     if (cell.mark === open.mark) return;
@@ -191,9 +183,7 @@ export class Books {
 
   /** Begins a command; what it has changed is kept, unless {@link undo} is called. */
   begin(): void {
-    this.#undoable = 0;
-    this.#undoableRows = 0;
-    if (this.#undoTerms.length > 0) this.#undoTerms = [];
+    this.#undo.begin();
     const { slots, rows, accounts, added } = this.#open;
     this.#before.slots = slots.length;
     this.#before.rows = rows.length;
@@ -203,16 +193,9 @@ export class Books {
 
   /** Takes back what was changed since {@link begin}. */
   undo(): void {
-    for (let at = this.#undoable - 1; at >= 0; at--) {
-      const slot = this.#undoSlots[at] ?? 0;
-      const sum = this.#undoSums[at] ?? 0;
-      this.#table.put(slot, sum, isWhole(sum) ? this.#undoWholes[at] : undefined);
-    }
-    this.#undoable = 0;
-    this.#undoLots();
-    for (const [cell, before] of this.#undoTerms.reverse()) cell.value = before;
-    this.#undoTerms = [];
-    const { added, slots, accounts } = this.#open;
+    const { added, slots, rows, accounts } = this.#open;
+    for (const row of rows.splice(this.#before.rows)) this.#table.rows.unmark(row);
+    this.#undo.undo(this.#table);
     for (const slot of slots.splice(this.#before.slots)) this.#table.unmark(slot);
     for (const cell of accounts.splice(this.#before.accounts)) cell.mark = 0;
     while (added.length > this.#before.added) this.#forget(added.pop());
@@ -252,6 +235,7 @@ export class Books {
     onNew: (account: AccountCell) => void = () => {},
   ): void {
     const { mark, slots, sums, wholes, rows, remaining, added } = changes;
+    if (this.#images.length > 0) this.#keepFor(slots);
     if (position !== undefined) this.#touched.begin(position);
     for (let at = 0; at < rows.length; at++)
       this.#table.confirmRow(rows[at] ?? 0, remaining[at] ?? 0);
@@ -281,6 +265,21 @@ export class Books {
     this.#touched.begin(position);
   }
 
+  /** What is acknowledged of all holdings now, whatever is acknowledged later. */
+  image(): BooksImage {
+    const image = new BooksImage(this.#table);
+    this.#images = [...this.#images, new WeakRef(image)];
+    return image;
+  }
+
+  /** Puts what was acknowledged into it, before {@link restoredAt}. */
+  restore(cell: HoldingCell, value: Holding): void {
+    this.put(cell, value);
+    cell.account.confirmed ??= cell.account.initial;
+    this.#table.confirm(cell.slot, ...partsOf(value));
+    this.#table.settle(cell.slot);
+  }
+
   /** Takes back all that is not acknowledged: the open group, and closed ones that were not stored. */
   rollback(closed: readonly ChangeSet[]): void {
     for (const { slots, accounts, added } of [...closed, this.#open]) {
@@ -300,38 +299,24 @@ export class Books {
   /** Notes what a slot had before it is changed. */
   #change(slot: number): void {
     const table = this.#table;
-    const at = this.#undoable++;
-    this.#undoSlots[at] = slot;
-    const before = table.sum(slot);
-    this.#undoSums[at] = before;
-    if (isWhole(before)) this.#undoWholes[at] = table.whole(slot);
+    this.#undo.slot(slot, table);
     const open = this.#open;
     if (!table.mark(slot, open.mark)) open.slots.push(slot);
   }
 
-  /** Notes what was left of a lot before it is changed. */
-  #changeRow(row: number, before: number): void {
-    const at = this.#undoableRows++;
-    this.#undoRows[at] = row;
-    this.#undoRemaining[at] = before;
-    const open = this.#open;
-    if (!this.#table.rows.mark(row, open.mark)) open.rows.push(row);
+  #keepFor(slots: readonly number[]): void {
+    this.#images = this.#images.filter((ref) => {
+      const image = ref.deref();
+      image?.keep(slots);
+      return image !== undefined;
+    });
   }
 
-  #undoLots(): void {
-    const { rows } = this.#table;
-    for (const row of this.#open.rows.splice(this.#before.rows)) rows.unmark(row);
-    for (let at = this.#undoableRows - 1; at >= 0; at--) {
-      const row = this.#undoRows[at] ?? 0;
-      const before = this.#undoRemaining[at] ?? 0;
-      if (before === MADE) {
-        this.#table.freeRow(row);
-      } else {
-        rows.setRemaining(row, before);
-        this.#table.recount(rows.slotOf(row));
-      }
-    }
-    this.#undoableRows = 0;
+  /** Notes what was left of a lot before it is changed. */
+  #changeRow(row: number, before: number): void {
+    this.#undo.row(row, before);
+    const open = this.#open;
+    if (!this.#table.rows.mark(row, open.mark)) open.rows.push(row);
   }
 
   #confirmTerms(
@@ -359,14 +344,7 @@ export class Books {
   }
 
   #forgetUndo(): void {
-    this.#undoSlots.length = 0;
-    this.#undoSums.length = 0;
-    this.#undoWholes.length = 0;
-    this.#undoable = 0;
-    this.#undoRows.length = 0;
-    this.#undoRemaining.length = 0;
-    this.#undoableRows = 0;
-    this.#undoTerms = [];
+    this.#undo.clear();
     this.#before.slots = 0;
     this.#before.rows = 0;
     this.#before.accounts = 0;

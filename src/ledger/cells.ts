@@ -1,6 +1,6 @@
 import { AccountPlaces } from "./account-places.ts";
 import type { Holding } from "./holding.ts";
-import { type ConfirmedRows, type HoldingTable, sumOf } from "./holding-table.ts";
+import { type HoldingTable, sumOf } from "./holding-table.ts";
 import type { Details } from "./journal-entry.ts";
 
 /** How an account behaves and what is said of it. Never changed: each change makes a new one. */
@@ -67,9 +67,9 @@ export class HoldingCell {
     return sum ?? this.confirmed?.spendable(at, decidedAt);
   }
 
-  /** What is acknowledged, for an image: a running sum, or the rows of its lots, or the whole of it. */
-  get image(): number | ConfirmedRows | Holding | undefined {
-    return this.#table.image(this.slot);
+  /** Whether an acknowledged entry speaks of it. */
+  get isConfirmed(): boolean {
+    return this.#table.isConfirmed(this.slot);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { DrainPolicyName } from "./account.ts";
-import type { Grant } from "./lot.ts";
+import { InconsistentStateError } from "./errors.ts";
+import { type Grant, type Lot, nameOf } from "./lot.ts";
 
 /** Negative where `left` is drained before `right`, positive where after; 0 only for one and the same grant. */
 export type DrainOrder = (left: Grant, right: Grant) => number;
@@ -13,6 +14,17 @@ export function drainOrder(policy: DrainPolicyName): DrainOrder {
       return expirationFirst;
     default:
       return policy satisfies never;
+  }
+}
+
+/** @throws {InconsistentStateError} lots do not stand in their order, or one of them is empty */
+export function assertInOrder(lots: readonly Lot[], order: DrainOrder): void {
+  let last: Grant | undefined;
+  for (const { grant, remaining } of lots) {
+    if (remaining <= 0n) throw new InconsistentStateError(`${nameOf(grant)} would be empty`);
+    if (last !== undefined && order(last, grant) >= 0)
+      throw new InconsistentStateError(`${nameOf(grant)} stands behind ${nameOf(last)}`);
+    last = grant;
   }
 }
 

@@ -14,12 +14,6 @@ const NEVER: number = Number.POSITIVE_INFINITY;
 const MOST = BigInt(Number.MAX_SAFE_INTEGER);
 const NO_ROWS: readonly number[] = [];
 
-/** The lots of a holding, where they stand in rows, in no order. */
-export interface ConfirmedRows {
-  readonly sum: number;
-  readonly rows: readonly number[];
-}
-
 /** A holding with more lots is kept as a whole. */
 export const MOST_ROWS = 256;
 /** One that was whole has its lots in rows again from so many on. */
@@ -207,13 +201,11 @@ export class HoldingTable {
     return this.#sumAt(slot, this.#confirmedSums[slot] ?? NEVER, "confirmed", grantedBy, at);
   }
 
-  /** What is acknowledged of a slot, without making anything of its lots; undefined as of {@link confirmed}. */
-  image(slot: number): number | ConfirmedRows | Holding | undefined {
+  /** As {@link confirmed}; a number for a running sum. */
+  image(slot: number): number | Holding | undefined {
     const sum = this.#confirmedSums[slot] ?? NEVER;
-    if (isWhole(sum)) return this.#confirmedWholes[slot];
-    if (sum === NEVER) return undefined;
-    const queue = this.#queues[slot];
-    return queue === undefined ? sum : { sum, rows: queue.all };
+    const isSum = this.#queues[slot] === undefined && Number.isFinite(sum);
+    return isSum ? sum : this.confirmed(slot);
   }
 
   /** What is decided becomes what is acknowledged, if anything is. */
@@ -244,7 +236,7 @@ export class HoldingTable {
   #holding(slot: number, sum: number, version: RowVersion): Holding {
     const queue = this.#queues[slot];
     if (queue === undefined) return new Holding(BigInt(sum), 0n, undefined);
-    return new Holding(BigInt(sum), 0n, LotList.of(queue.lots(version, this.order)));
+    return new Holding(BigInt(sum), 0n, LotList.of(queue.lots(version, this.order), this.order));
   }
 
   #clear(slot: number): void {

@@ -1,3 +1,5 @@
+import { chunksOf } from "../internal/chunks-of.ts";
+import { assertInOrder, type DrainOrder } from "./drain-order.ts";
 import { InconsistentStateError } from "./errors.ts";
 import { firstAfter } from "./first-after.ts";
 import { type Grant, isDrainable, type Lot, nameOf, type TakenPortion } from "./lot.ts";
@@ -56,14 +58,12 @@ export class LotList {
     return empty;
   }
 
-  /** Of lots that stand in their order, 4,096 at most. */
-  static of(lots: readonly Lot[]): LotList {
-    if (lots.length === 0) return LotList.empty;
-    if (lots.length <= WIDTH) return LotList.#leaf(lots);
-    const leaves: LotList[] = [];
-    for (let at = 0; at < lots.length; at += WIDTH)
-      leaves.push(LotList.#leaf(lots.slice(at, at + WIDTH)));
-    return LotList.#branch(leaves);
+  /** Of lots in their order by `order`. @throws {InconsistentStateError} they are not, or one of them is empty */
+  static of(lots: readonly Lot[], order: DrainOrder): LotList {
+    assertInOrder(lots, order);
+    let parts: LotList[] = chunksOf(lots, WIDTH).map((some) => LotList.#leaf(some));
+    while (parts.length > 1) parts = chunksOf(parts, WIDTH).map((some) => LotList.#branch(some));
+    return parts[0] ?? LotList.empty;
   }
 
   /** How many lots. */
@@ -96,7 +96,7 @@ export class LotList {
   }
 
   /** With one lot more, at its place by `order`, which must be the same for all lots of a list. */
-  insert(lot: Lot, order: (left: Grant, right: Grant) => number): LotList {
+  insert(lot: Lot, order: DrainOrder): LotList {
     if (lot.remaining <= 0n)
       throw new InconsistentStateError(`${nameOf(lot.grant)} would be empty`);
     const last = this.#grantAt(-1);
@@ -173,7 +173,7 @@ export class LotList {
   }
 
   /** As {@link LotList.#append}, where the lot is not the last one. */
-  #insertWithin(lot: Lot, order: (left: Grant, right: Grant) => number): LotList {
+  #insertWithin(lot: Lot, order: DrainOrder): LotList {
     const { grant } = lot;
     const parts = this.#parts ?? [];
     const after = firstAfter(parts, (part) => order(grant, part.#grantAt(0) ?? grant) < 0);

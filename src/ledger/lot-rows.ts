@@ -12,12 +12,7 @@ const CONFIRMED = 6;
 const MARK = 7;
 
 const LEAST_ROWS = 64;
-
-/** Lots as they stood at one moment; what changes afterwards is not in it. */
-export interface FrozenRows {
-  /** The lot of a row, with what was left of it as acknowledged. */
-  lot(row: number): Lot;
-}
+const UNKNOWN: Grant["commit"] = { position: 0, firstVersion: 0 };
 
 /**
  * Lots whose amounts are exact as numbers, one row each, with what is left of them in two versions: as decided last, and
@@ -39,7 +34,7 @@ export class LotRows {
     expiresAt: null,
     reference: "",
     amount: 0n,
-    commit: { position: 0, firstVersion: 0 },
+    commit: UNKNOWN,
   };
 
   /** A row for a lot that is not acknowledged yet, with all of `remaining` left. */
@@ -135,17 +130,11 @@ export class LotRows {
 
   /** The lot of a row, with so much left. */
   lot(row: number, remaining: number): Lot {
-    return lotOf(this.#numbers, this.#references, this.#commits, row, remaining);
-  }
-
-  /** All rows as they are now: a copy of their numbers. */
-  freeze(): FrozenRows {
-    const numbers = this.#numbers.slice(0, this.#commits.length * WIDTH);
-    const references = this.#references.slice();
-    const commits = this.#commits.slice();
-    return {
-      lot: (row) => lotOf(numbers, references, commits, row, numbers[row * WIDTH + CONFIRMED] ?? 0),
-    };
+    const amount = BigInt(this.#numbers[row * WIDTH + AMOUNT] ?? 0);
+    const commit = this.#commits[row] ?? UNKNOWN;
+    const { version, lotIndex, grantedAt, expiresAt, reference } = this.grant(row);
+    const grant = { version, lotIndex, grantedAt, expiresAt, reference, amount, commit };
+    return { grant, remaining: BigInt(remaining) };
   }
 
   #grow(): void {
@@ -156,27 +145,4 @@ export class LotRows {
     slots.set(this.#slots);
     this.#slots = slots;
   }
-}
-
-const UNKNOWN: Grant["commit"] = { position: 0, firstVersion: 0 };
-
-function lotOf(
-  numbers: Float64Array,
-  references: readonly string[],
-  commits: readonly (Grant["commit"] | undefined)[],
-  row: number,
-  remaining: number,
-): Lot {
-  const at = row * WIDTH;
-  const expiresAt = numbers[at + EXPIRES_AT] ?? Number.POSITIVE_INFINITY;
-  const grant: Grant = {
-    version: numbers[at + VERSION] ?? 0,
-    lotIndex: numbers[at + LOT_INDEX] ?? 0,
-    grantedAt: numbers[at + GRANTED_AT] ?? 0,
-    expiresAt: expiresAt === Number.POSITIVE_INFINITY ? null : expiresAt,
-    reference: references[row] ?? "",
-    amount: BigInt(numbers[at + AMOUNT] ?? 0),
-    commit: commits[row] ?? UNKNOWN,
-  };
-  return { grant, remaining: BigInt(remaining) };
 }

@@ -4,6 +4,7 @@ import { endOfValue } from "../internal/msgpack-bounds.ts";
 import { bigintExtension, pack, unpack } from "../store/packing.ts";
 import { maxDepth, serialisable } from "../store/serialisable.ts";
 import { AccountPlaces } from "./account-places.ts";
+import type { BooksImage } from "./books-image.ts";
 import type { AccountCell, AccountTerms, HoldingCell } from "./cells.ts";
 import type { DrainOrder } from "./drain-order.ts";
 import { InconsistentStateError } from "./errors.ts";
@@ -11,10 +12,8 @@ import { type ActiveHold, Holding } from "./holding.ts";
 import { decodeEntry, packEntries } from "./journal-codec.ts";
 import type { Details, EntryReference, OpenedEntry } from "./journal-entry.ts";
 import { packAmount } from "./packed-amount.ts";
-import type { ConfirmedRows } from "./holding-table.ts";
 import type { Lot } from "./lot.ts";
 import { type Grant, LotList } from "./lot-list.ts";
-import type { FrozenRows } from "./lot-rows.ts";
 import { PlaceTable } from "./place-table.ts";
 import { RecentPlaces } from "./recent-places.ts";
 import { type HoldPlace, idOf, type JournalPoint, LedgerState } from "./state.ts";
@@ -39,14 +38,11 @@ const HOLD_FIELDS = 6;
 /** How long the event loop is held up at once while a state is decoded. */
 const SLICE_MS = 5;
 
-/** What a holding had: a number for a running sum. */
-type FrozenHolding = Holding | ConfirmedRows | number;
-
 /**
  * Accounts as they were when the image was begun, one after the other: its cell, its terms, how many places it had, how
- * many holdings, then each holding's cell and value. Flat, because it is gathered in one turn.
+ * many holdings, then each holding's cell. Flat, because it is gathered in one turn.
  */
-type Frozen = (AccountCell | AccountTerms | HoldingCell | FrozenHolding)[];
+type Frozen = (AccountCell | AccountTerms | HoldingCell | number)[];
 
 /**
  * The chunks of the acknowledged state as it is when this is called; they are made one by one as they are asked for,
@@ -70,10 +66,10 @@ export function encodeState(state: LedgerState): Iterable<Uint8Array> {
   ]);
   const keys = state.keys.encode();
   const references = state.references.encode();
-  const rows = state.books.rows.freeze();
+  const image = state.books.image();
   return (function* () {
     yield head;
-    const packed = packAccounts(frozen, rows, state.order);
+    const packed = packAccounts(frozen, image);
     for (let left = accounts; left > 0; left -= ACCOUNTS_AT_ONCE)
       yield pack([Kind.accounts, taken(packed, Math.min(left, ACCOUNTS_AT_ONCE))]);
     for (const chunk of keys) yield pack([Kind.keys, chunk]);
@@ -144,31 +140,25 @@ function freeze(cell: AccountCell, frozen: Frozen): boolean {
   const countAt = frozen.push(cell, confirmed, places?.count ?? 0, 0) - 1;
   let count = 0;
   for (const holding of holdings) {
-    const { image: value } = holding;
-    if (value === undefined) continue;
-    frozen.push(holding, value);
+    if (!holding.isConfirmed) continue;
+    frozen.push(holding);
     count++;
   }
   frozen[countAt] = count;
   return true;
 }
 
-function* packAccounts(
-  frozen: Frozen,
-  rows: FrozenRows,
-  order: DrainOrder,
-): Generator<unknown[], void, undefined> {
+function* packAccounts(frozen: Frozen, image: BooksImage): Generator<unknown[], void, undefined> {
   for (let at = 0; at < frozen.length; ) {
     const { name, initial, places } = frozen[at++] as AccountCell;
     const terms = frozen[at++] as AccountTerms;
     const placeCount = frozen[at++] as number;
     const holdings: unknown[] = [];
     for (let left = frozen[at++] as number; left > 0; left--) {
-      const { asset } = frozen[at++] as HoldingCell;
-      const value = frozen[at++] as FrozenHolding;
-      if (value instanceof Holding) holdings.push(packHolding(asset, value));
-      else if (typeof value === "number") holdings.push([asset, value, 0, null]);
-      else holdings.push([asset, value.sum, 0, packLots(lotsOf(value, rows, order))]);
+      const cell = frozen[at++] as HoldingCell;
+      const value = image.of(cell);
+      if (typeof value === "number") holdings.push([cell.asset, value, 0, null]);
+      else if (value !== undefined) holdings.push(packHolding(cell.asset, value));
     }
     const packed = placeCount === 0 ? null : (places?.encodeFirst(placeCount) ?? null);
     yield [name, packTerms(terms === initial ? undefined : terms), packed, holdings];
@@ -196,14 +186,6 @@ function packHolding(asset: string, { balance, debt, lots, holds }: Holding): un
   const packed = [asset, packAmount(balance), packAmount(debt), packLots(lots)];
   if (holds.length > 0) packed.push(holds.flatMap(packActive));
   return packed;
-}
-
-/** In the order of their drains. */
-function lotsOf({ rows }: ConfirmedRows, frozen: FrozenRows, order: DrainOrder): Lot[] {
-  return rows
-    .map((row) => frozen.lot(row))
-    .filter(({ remaining }) => remaining > 0n)
-    .sort((one, other) => order(one.grant, other.grant));
 }
 
 function packLots(lots: Iterable<Lot> | undefined): unknown[] | null {
@@ -296,7 +278,7 @@ function* readAccounts(
       const of = lots === null ? undefined : readLots(listOf(lots), order);
       const value = new Holding(amount(balance), amount(debt), of, readHolds(holds));
       books.shareAsset(String(asset));
-      books.put(books.holding(cell, String(asset)), value);
+      books.restore(books.holding(cell, String(asset)), value);
     }
     books.begin();
     yield undefined;
@@ -323,7 +305,7 @@ function readTerms([
 }
 
 function readLots(flat: readonly unknown[], order: DrainOrder): LotList {
-  let lots = LotList.empty;
+  const lots: Lot[] = [];
   for (let at = 0; at < flat.length; at += LOT_FIELDS) {
     const expiresAt = flat[at + 3];
     const grant: Grant = {
@@ -335,9 +317,9 @@ function readLots(flat: readonly unknown[], order: DrainOrder): LotList {
       amount: amount(flat[at + 5]),
       commit: { position: Number(flat[at + 7]), firstVersion: Number(flat[at + 8]) },
     };
-    lots = lots.insert({ grant, remaining: amount(flat[at + 6]) }, order);
+    lots.push({ grant, remaining: amount(flat[at + 6]) });
   }
-  return lots;
+  return LotList.of(lots, order);
 }
 
 function readHolds(packed: unknown): ActiveHold[] | undefined {

@@ -33,10 +33,11 @@ class Bench {
     this.ledger.confirm(this.ledger.state.close(), ++this.#position);
   }
 
-  /** How many lots of an account stand in rows; undefined where it is whole. */
+  /** How many rows the lots of an account have; undefined where it is whole. */
   rowsOf(account: string): number | undefined {
-    const image = this.ledger.state.books.accounts.get(account)?.holding(ASSET)?.image;
-    return typeof image === "object" && "rows" in image ? image.rows.length : undefined;
+    const { books } = this.ledger.state;
+    const cell = books.accounts.get(account)?.holding(ASSET);
+    return cell === undefined ? undefined : books.lots(cell.slot)?.size;
   }
 
   lotsOf(account: string): number | undefined {
