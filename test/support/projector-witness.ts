@@ -7,6 +7,7 @@ import { parseBucketKey, bucketKeyOf, splitStateKey } from "../../src/projection
 import { decodeValue } from "../../src/projection/value-codec.ts";
 import { internalsOf } from "../../src/store/internals.ts";
 import { randomKeys, type Script, type Step, SumsFold } from "./projector-sums.ts";
+import { eventually } from "./server.ts";
 
 /** The whole state of `sums` as it stood with a checkpoint. */
 export interface Snapshot {
@@ -55,7 +56,7 @@ export class Witness {
 
   /** What stands there now; undefined while there is no checkpoint. */
   async look(): Promise<Snapshot | undefined> {
-    const found = await this.#bucket.fetch(this.#keys, BOUNDS);
+    const found = await this.#fetch();
     const checkpoint = found.get(CHECKPOINT_KEY);
     if (checkpoint === undefined) return undefined;
     const snapshot = {
@@ -76,6 +77,18 @@ export class Witness {
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#watching;
+  }
+
+  /** Any replica answers, and one may lag: only what shows at least the checkpoint that the leader has is of now. */
+  async #fetch(): Promise<ReadonlyMap<string, BucketEntry>> {
+    const bucket = this.#bucket;
+    if (!bucket.replicated) return bucket.fetch(this.#keys, BOUNDS);
+    const standing = (await bucket.leaderGet(CHECKPOINT_KEY, BOUNDS))?.sequence ?? 0;
+    return eventually(async () => {
+      const found = await bucket.fetch(this.#keys, BOUNDS);
+      if ((found.get(CHECKPOINT_KEY)?.sequence ?? 0) >= standing) return found;
+      throw new Error("the replica that answered lags");
+    }, BOUNDS);
   }
 
   async #watch(): Promise<void> {
