@@ -213,8 +213,9 @@ export class Books {
       if (isWhole(sum)) wholes[at] = this.#table.whole(slot);
     }
     closed.sums = sums;
-    if (rows.length > 0)
-      closed.remaining = Float64Array.from(rows, (row) => this.#table.rows.remaining(row));
+    closed.remaining = new Float64Array(rows.length);
+    for (let at = 0; at < rows.length; at++)
+      closed.remaining[at] = this.#table.rows.remaining(rows[at] ?? 0);
     closed.terms = accounts.map(({ value }) => value);
     this.#open = this.#begin();
     // a replay begins no commands: it would keep every value that there ever was

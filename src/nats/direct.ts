@@ -49,6 +49,8 @@ type Extent = "one" | "some" | "all";
 const MAX_SUBJECTS = 1_024;
 /** How long one request waits for its answer before it is repeated. */
 const ATTEMPT_MS = 5_000;
+/** The same of the first one for one message: a node that stands for election loses requests, and is up again at once. */
+const FIRST_ATTEMPT_MS = 1_000;
 const NO_MESSAGE_FOUND = 10037;
 const RETRY: Backoff = { firstMs: 10, maxMs: 500 };
 const EMPTY = new Uint8Array(0);
@@ -178,7 +180,7 @@ export class DirectReader {
           this.#oneWithCare(subject, request, left, answer.reason).then(resolve, reject);
         }
       });
-      const waitMs = Math.min(deadline - now, ATTEMPT_MS);
+      const waitMs = Math.min(deadline - now, FIRST_ATTEMPT_MS);
       requests.send(subject, request, undefined, waitMs, collector);
     });
   }
@@ -207,7 +209,8 @@ export class DirectReader {
       const leftMs = deadline - performance.now();
       if (leftMs <= 0) throw this.#late(NO_TIME, bounds.timeoutMs);
       if (!this.#connection.connected) await this.#connection.whenConnected(leftMs, bounds.signal);
-      const answer = await this.#ask(subject, request, deadline, extent, bounds);
+      const mostMs = extent === "one" && attempt === 1 ? FIRST_ATTEMPT_MS : ATTEMPT_MS;
+      const answer = await this.#ask(subject, request, deadline, mostMs, extent, bounds);
       if (answer.kind === "found") return answer.messages;
       if (answer.kind === "failed") throw answer.error;
       await this.#pause(answer.reason, attempt, deadline, bounds);
@@ -230,6 +233,7 @@ export class DirectReader {
     subject: string,
     request: Uint8Array,
     deadline: number,
+    mostMs: number,
     extent: Extent,
     { signal, timeoutMs }: ReadBounds,
   ): Promise<Answer> {
@@ -245,7 +249,7 @@ export class DirectReader {
       const leftMs = deadline - performance.now();
       if (leftMs <= 0) throw this.#late(NO_TIME, timeoutMs);
       if (!this.#connection.connected) return { kind: "again", reason: "disconnected" };
-      const waitMs = Math.min(leftMs, ATTEMPT_MS);
+      const waitMs = Math.min(leftMs, mostMs);
       return await new Promise<Answer>((resolve, reject) => {
         let end: (() => void) | undefined;
         const collector = new Collector(extent, this.stream, (answer) => {

@@ -105,6 +105,17 @@ describe("a read that waits for others", () => {
     expect(await reader.bySequence(7, bounds)).toMatchObject({ sequence: 7 });
   });
 
+  it.each([
+    ["", undefined],
+    [" that can be aborted", new AbortController().signal],
+  ])("asks again in time where the first request of a read%s was lost", async (_, signal) => {
+    const { reader, retries } = answering((request, count) => {
+      if (count > 1) message(request, 7);
+    });
+    expect(await reader.bySequence(7, { timeoutMs: 4_000, signal })).toMatchObject({ sequence: 7 });
+    expect(retries).toHaveLength(1);
+  });
+
   it("has what the wait left of its time, not all of it again", async () => {
     const { reader } = answering(() => {}, 1);
     const { reader: other } = answering(() => {});
