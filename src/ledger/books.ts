@@ -1,7 +1,7 @@
 import { BooksImage } from "./books-image.ts";
 import { AccountCell, type AccountTerms, HoldingCell, partsOf } from "./cells.ts";
 import type { Holding } from "./holding.ts";
-import { HoldingTable, isWhole } from "./holding-table.ts";
+import { HoldingTable, isWhole, MOST_ROWS } from "./holding-table.ts";
 import type { DrainOrder } from "./drain-order.ts";
 import type { Grant } from "./lot.ts";
 import type { LotQueue } from "./lot-queue.ts";
@@ -20,6 +20,11 @@ const WORLD_TERMS: AccountTerms = {
 };
 
 const MOST = Number.MAX_SAFE_INTEGER;
+/**
+ * Lots of a whole holding that stand in rows again once they are so few: one of more is often unusual for longer, and
+ * would be made whole again and again.
+ */
+const FEW_ROWS = 16;
 const NO_SUMS = new Float64Array();
 
 /** What one group of commands has changed, to be acknowledged or rolled back as a whole. */
@@ -181,6 +186,16 @@ export class Books {
     lots.insert(row, grant, order);
   }
 
+  /** Adds to a running sum, or takes from it. @returns false where that is none, or would not be exact */
+  add(slot: number, by: number): boolean {
+    const reached = this.#table.sum(slot) + by;
+    // false for what is no sum, too
+    const isSum = reached >= -MOST && reached <= MOST && by >= -MOST && by <= MOST;
+    if (!isSum || this.#table.lots(slot) !== undefined) return false;
+    this.shift(slot, by);
+    return true;
+  }
+
   /** Begins a command; what it has changed is kept, unless {@link undo} is called. */
   begin(): void {
     this.#undo.begin();
@@ -244,7 +259,7 @@ export class Books {
       const slot = slots[at] ?? 0;
       const sum = sums[at] ?? 0;
       const isNew = this.#table.confirm(slot, sum, isWhole(sum) ? wholes[at] : undefined);
-      if (isWhole(sum) && this.#table.isMarkedBy(slot, mark)) this.#table.settle(slot);
+      if (isWhole(sum) && this.#table.isLast(slot, mark)) this.#table.settle(slot, FEW_ROWS);
       if (position !== undefined) this.#touched.add(this.#table.ownerIdOf(slot));
       const account = isNew ? this.#table.ownerOf(slot) : undefined;
       if (account === undefined || account.confirmed !== undefined) continue;
@@ -278,7 +293,7 @@ export class Books {
     this.put(cell, value);
     cell.account.confirmed ??= cell.account.initial;
     this.#table.confirm(cell.slot, ...partsOf(value));
-    this.#table.settle(cell.slot);
+    this.#table.settle(cell.slot, MOST_ROWS);
   }
 
   /** Takes back all that is not acknowledged: the open group, and closed ones that were not stored. */

@@ -61,6 +61,22 @@ export class HoldingCell {
     return sum ?? this.confirmed?.balanceAt(at);
   }
 
+  /** Sum of all acknowledged postings; undefined before one. */
+  get confirmedBalance(): bigint | undefined {
+    return this.#table.confirmedBalance(this.slot);
+  }
+
+  /** How many holds it has, some of which may have ended; as decided last. */
+  get holdCount(): number {
+    return this.#table.whole(this.slot)?.holds.length ?? 0;
+  }
+
+  /** What can be taken of it, as {@link Holding.spendable}; as decided last. */
+  spendable(at: number, decidedAt: number): bigint {
+    const sum = this.#table.sumAt(this.slot, at, at);
+    return sum ?? this.value.spendable(at, decidedAt);
+  }
+
   /** As {@link Holding.spendable}, as acknowledged last; undefined before an acknowledged entry speaks of it. */
   confirmedSpendable(at: number, decidedAt: number): bigint | undefined {
     const sum = this.#table.confirmedSumAt(this.slot, at, at);

@@ -40,18 +40,18 @@ export function decideHold(asked: AskedHold, context: DecideContext): HoldPlaced
   const account = state.books.account(from);
   const { overdraft, issuer, closed, frozen } = account.value;
   if (closed || frozen) throw new AccountNotUsableError(from, closed ? "closed" : "frozen");
-  const { value } = state.books.holding(account, asset);
-  if (value.holds.length >= MAX_HOLDS) {
-    const active = value.holdsAt(decidedAt).list.length;
+  const cell = state.books.holding(account, asset);
+  if (cell.holdCount >= MAX_HOLDS) {
+    const active = cell.value.holdsAt(decidedAt).list.length;
     const what = `the number of active holds of ${from} in ${asset}`;
     if (active >= MAX_HOLDS)
       throw new PreconditionFailedError(what, `less than ${MAX_HOLDS}`, String(active));
   }
   if (!issuer && overdraft !== undefined) {
-    let available = value.spendable(at, decidedAt) + overdraft;
+    let available = cell.spendable(at, decidedAt) + overdraft;
     if (at !== decidedAt) {
       // what has expired since then can be held no more
-      const unheld = value.unheld(decidedAt) + overdraft;
+      const unheld = cell.value.unheld(decidedAt) + overdraft;
       if (unheld < available) available = unheld;
     }
     if (amount > available) throw new InsufficientFundsError(from, asset, amount, available);

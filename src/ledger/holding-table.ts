@@ -16,8 +16,6 @@ const NO_ROWS: readonly number[] = [];
 
 /** A holding with more lots is kept as a whole. */
 export const MOST_ROWS = 256;
-/** One that was whole has its lots in rows again from so many on. */
-const ROWS_AGAIN: number = MOST_ROWS / 2;
 
 /**
  * What the holdings of a ledger have, as decided last and as acknowledged last, one slot each. A running sum, which is
@@ -92,9 +90,9 @@ export class HoldingTable {
     return this.#marks[slot] !== 0;
   }
 
-  /** Whether no later group has changed the slot. */
-  isMarkedBy(slot: number, group: number): boolean {
-    return this.#marks[slot] === group;
+  /** Whether no group behind this one has changed the slot; of one that was marked and unmarked, none has. */
+  isLast(slot: number, group: number): boolean {
+    return this.#marks[slot] === group || this.#marks[slot] === 0;
   }
 
   /** The lots of a slot as decided last, where they stand in rows. */
@@ -102,7 +100,7 @@ export class HoldingTable {
     return isWhole(this.sum(slot)) ? undefined : this.#queues[slot];
   }
 
-  /** Gives up a row that nothing is left of in either version, or nothing but what was not acknowledged. */
+  /** Gives up a row of which nothing is left. */
   freeRow(row: number): void {
     this.#queues[this.rows.slotOf(row)]?.remove(row);
     this.rows.free(row);
@@ -111,9 +109,8 @@ export class HoldingTable {
   /** A row has the value of an acknowledged group. */
   confirmRow(row: number, remaining: number): void {
     this.rows.setConfirmed(row, remaining);
-    if (remaining > 0) return;
-    const isDecided = !isWhole(this.sum(this.rows.slotOf(row)));
-    if (!isDecided || this.rows.remaining(row) === 0) this.freeRow(row);
+    // nothing can be put back into it
+    if (remaining === 0) this.freeRow(row);
   }
 
   /** What was decided of the rows of a slot is not so any more. */
@@ -158,13 +155,13 @@ export class HoldingTable {
     return before === NEVER;
   }
 
-  /** Has lots that are whole in both versions stand in rows again, where they fit. */
-  settle(slot: number): void {
+  /** Has lots that are whole in both versions stand in rows again, where they fit and are so many at most. */
+  settle(slot: number, most: number): void {
     const whole = this.#wholes[slot];
     const queue = this.#queues[slot];
     if (queue === undefined || whole === undefined || whole !== this.#confirmedWholes[slot]) return;
     const { lots, balance, debt, isHeld } = whole;
-    if (lots === undefined || lots.size > ROWS_AGAIN || isHeld || debt !== 0n) return;
+    if (lots === undefined || lots.size > most || isHeld || debt !== 0n) return;
     if (balance > MOST || lots.total !== balance) return;
     // what is left is exact with the sum, and what was granted may not be
     for (const { grant } of lots) if (grant.amount > MOST) return;
@@ -199,6 +196,12 @@ export class HoldingTable {
   /** The same as acknowledged last; undefined too before an acknowledged entry speaks of it. */
   confirmedSumAt(slot: number, grantedBy: number, at: number): bigint | undefined {
     return this.#sumAt(slot, this.#confirmedSums[slot] ?? NEVER, "confirmed", grantedBy, at);
+  }
+
+  /** Sum of all acknowledged postings; undefined before one. */
+  confirmedBalance(slot: number): bigint | undefined {
+    const sum = this.#confirmedSums[slot] ?? NEVER;
+    return Number.isFinite(sum) ? BigInt(sum) : this.#confirmedWholes[slot]?.balance;
   }
 
   /** As {@link confirmed}; a number for a running sum. */

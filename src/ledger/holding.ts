@@ -81,7 +81,7 @@ export class Holds {
 
 const NO_HOLDS = new Holds([], 0n, Number.POSITIVE_INFINITY);
 
-/** What an account has of an asset, at one version of the ledger. Never changed: each posting makes a new one. */
+/** What an account has of an asset, at one version of the ledger. Never changed: a posting to it makes a new one. */
 export class Holding {
   /** Sum of all postings: unexpired and expired lots less debt, or the running sum. */
   readonly balance: bigint;

@@ -1,249 +1,200 @@
 import type { Books } from "./books.ts";
-import type { AccountCell } from "./cells.ts";
 import { MOST_ROWS } from "./holding-table.ts";
-import type { DrainedPart, MadeLot, PostingEntry } from "./journal-entry.ts";
+import type { DrainedPart, MadeLot } from "./journal-entry.ts";
 import type { Grant } from "./lot.ts";
 import type { LotQueue } from "./lot-queue.ts";
-import type { AskedPosting, PostingFrame } from "./posting.ts";
+import type { PostingFrame } from "./posting.ts";
 
-const NEVER: number = Number.POSITIVE_INFINITY;
-const MOST: number = Number.MAX_SAFE_INTEGER;
+/** What a lot is to be made of: a part of what moves, and when it expires. */
+export interface Slice {
+  amount: bigint;
+  /** In ms; null for never. */
+  readonly expiresAt: number | null;
+}
 
-/** What a lot is made of: part of what was drained, and when that expires. */
-interface Slice {
-  amount: number;
-  /** In ms; Infinity for never. */
-  readonly expiresAt: number;
+/** What was drained, and what is to be made of it. */
+export interface Drained {
+  readonly drained: DrainedPart[];
+  /** Nothing was borrowed. */
+  readonly borrowed: 0n;
+  readonly slices: Slice[];
+}
+
+/** What lots have of the transaction that makes them. */
+type Origin = Pick<PostingFrame, "at" | "version" | "reference" | "commit">;
+
+/** What can be drained of lots that stand in rows. */
+export function drainableOf(
+  books: Books,
+  slot: number,
+  lots: LotQueue,
+  { at, decidedAt }: Pick<PostingFrame, "at" | "decidedAt">,
+): number {
+  const sum = books.sum(slot);
+  lots.setApart(at, decidedAt);
+  return lots.isAllDrainable(at) ? sum - lots.expiredSum : lots.sumAt("remaining", sum, at, at);
 }
 
 /**
- * Decides and posts a posting that drains lots which stand in rows, or makes some, where it is as most are: of usable
- * accounts that hold nothing back and owe nothing, of amounts that are exact as numbers, and covered.
+ * Drains lots that stand in rows, in their order.
  *
- * @returns undefined where it is another one, or is refused: `decidePosting` says how, or why; nothing was posted
+ * @param expiresAt what is made of them expires by then
+ * @returns undefined where they are to be drained as a whole: not all of the amount is there, or some would come back that
+ * had been set apart; nothing was drained
  */
-export function decideLotPosting(
+export function drainRows(
   books: Books,
-  source: AccountCell,
-  destination: AccountCell,
-  asked: AskedPosting,
+  slot: number,
+  lots: LotQueue,
+  amount: bigint,
+  expiresAt: number | null,
   frame: PostingFrame,
-): PostingEntry | undefined {
-  const { asset, amount, expiresAt } = asked;
-  const moved = Number(amount);
-  if (source === destination || moved <= 0 || moved > MOST) return undefined;
-  const from = books.slot(source, asset);
-  const to = books.slot(destination, asset);
-  const fromLots = books.lots(from);
-  const toLots = books.lots(to);
-  if (!covers(books, source, from, fromLots, moved, frame)) return undefined;
-  if (!takes(books, destination, to, toLots, moved)) return undefined;
-  const asExpiry = expiresAt ?? NEVER;
-  // what has expired already is nothing usual
-  if (asExpiry <= frame.at) return undefined;
-  let drained: DrainedPart[] | undefined;
-  let slices: readonly Slice[];
-  if (fromLots === undefined) slices = [{ amount: moved, expiresAt: asExpiry }];
-  else [drained, slices] = drain(books, fromLots, moved, asExpiry);
-  books.shift(from, -moved);
-  const made = toLots === undefined ? undefined : make(books, to, toLots, slices, frame);
-  books.shift(to, moved);
-  if (drained !== undefined) frame.nextIndex++;
-  // field by field: spreading an object costs more than all else
-  return {
-    source: asked.source,
-    destination: asked.destination,
-    asset,
-    amount,
-    asked: amount,
-    drained,
-    borrowed: 0n,
-    made,
-    repaid: 0n,
-  };
-}
-
-/** Posts what was recorded, where it is as {@link decideLotPosting} makes it. @returns whether it was posted */
-export function applyLotPosting(
-  books: Books,
-  source: AccountCell,
-  destination: AccountCell,
-  { asset, amount, drained, borrowed, made, repaid }: PostingEntry,
-  of: Pick<PostingFrame, "at" | "version" | "reference" | "commit">,
-): boolean {
-  const moved = Number(amount);
-  if (source === destination || moved <= 0 || moved > MOST) return false;
-  if (borrowed !== 0n || repaid !== 0n) return false;
-  const from = books.slot(source, asset);
-  const to = books.slot(destination, asset);
-  const fromLots = books.lots(from);
-  const toLots = books.lots(to);
-  if ((fromLots === undefined) !== (drained === undefined)) return false;
-  if ((toLots === undefined) !== (made === undefined)) return false;
-  // of a running sum whatever was taken, and of a whole nothing: that is NaN
-  const left = books.sum(from) - moved;
-  if (!(left >= (fromLots === undefined ? -MOST : 0))) return false;
-  if (!takes(books, destination, to, toLots, moved)) return false;
-  const rows = drained === undefined ? NO_ROWS : rowsOf(books, fromLots, drained, moved);
-  if (rows === undefined || (made !== undefined && !comesTo(made, moved))) return false;
-  rows.forEach((row, at) => {
-    books.drain(row, Number(drained?.[at]?.amount ?? 0n));
-  });
-  books.shift(from, -moved);
-  if (toLots !== undefined)
-    for (const { lotIndex, amount: part, expiresAt } of made ?? NO_LOTS)
-      addLot(books, to, toLots, lotIndex, part, Number(part), expiresAt, of);
-  books.shift(to, moved);
-  return true;
-}
-
-const NO_ROWS: readonly number[] = [];
-const NO_LOTS: readonly MadeLot[] = [];
-
-/** Whether so much can be taken from an account without a look at anything but live lots, or a running sum. */
-function covers(
-  books: Books,
-  { value: { issuer, overdraft, lots: keepsLots } }: AccountCell,
-  slot: number,
-  lots: LotQueue | undefined,
-  moved: number,
-  { at, decidedAt }: PostingFrame,
-): boolean {
-  const sum = books.sum(slot);
-  if (lots !== undefined) {
-    // an issuer's are not drained
-    return !issuer && lots.suits(at, decidedAt) && sum - lots.expiredSum >= moved;
-  }
-  if (keepsLots) return false;
-  const least = issuer || overdraft === undefined ? -MOST : Math.max(-MOST, -Number(overdraft));
-  return sum - moved >= least;
-}
-
-/** Whether so much can be added to an account: nothing is owed there. */
-function takes(
-  books: Books,
-  { value: { lots: keepsLots } }: AccountCell,
-  slot: number,
-  lots: LotQueue | undefined,
-  moved: number,
-): boolean {
-  if (keepsLots !== (lots !== undefined)) return false;
-  // false for NaN, which a whole has
-  return books.sum(slot) + moved <= MOST && (lots === undefined || lots.size < MOST_ROWS);
-}
-
-/** Drains live lots in their order. @returns what was drained, and what is to be made of it */
-function drain(
-  books: Books,
-  { live }: LotQueue,
-  amount: number,
-  expiresAt: number,
-): [drained: DrainedPart[], slices: readonly Slice[]] {
+): Drained | undefined {
+  let missing = Number(amount);
+  if (!lots.hasLiveOf(frame.at) || missing <= 0) return undefined;
+  if (drainableOf(books, slot, lots, frame) < missing) return undefined;
   const { rows } = books;
-  const [first] = live;
+  const isAll = lots.isAllDrainable(frame.at);
+  books.shift(slot, -missing);
+  const [first] = lots.live;
   // most take a part of the first lot; a list that grows would have room for 17
-  if (first !== undefined && rows.remaining(first) >= amount) {
-    const slice = { amount, expiresAt: Math.min(rows.expiresAt(first), expiresAt) };
-    return [[drainRow(books, first, amount)], [slice]];
+  if (isAll && first !== undefined && rows.remaining(first) >= missing) {
+    const part = drainRow(books, first, missing, amount);
+    const slice = { amount, expiresAt: earlier(part.expiresAt, expiresAt) };
+    return { drained: [part], borrowed: 0n, slices: [slice] };
   }
   const drained: DrainedPart[] = [];
   const slices: Slice[] = [];
-  let missing = amount;
-  for (const row of live) {
+  for (const row of lots.live) {
     const remaining = rows.remaining(row);
-    if (remaining === 0) continue;
+    if (remaining === 0 || (!isAll && !rows.isDrainable(row, frame.at))) continue;
     const part = Math.min(remaining, missing);
-    drained.push(drainRow(books, row, part));
-    const until = Math.min(rows.expiresAt(row), expiresAt);
-    const last = slices.at(-1);
-    if (last?.expiresAt === until) last.amount += part;
-    else slices.push({ amount: part, expiresAt: until });
+    const of = drainRow(books, row, part, BigInt(part));
+    drained.push(of);
+    addSlice(slices, of.amount, earlier(of.expiresAt, expiresAt));
     missing -= part;
     if (missing === 0) break;
   }
-  return [drained, slices];
+  return { drained, borrowed: 0n, slices };
 }
 
-function drainRow(books: Books, row: number, part: number): DrainedPart {
+/** Makes lots in rows. @returns undefined where they are to be made in a whole holding; nothing was made */
+export function makeRows(
+  books: Books,
+  slot: number,
+  lots: LotQueue,
+  amount: bigint,
+  slices: readonly Slice[],
+  frame: PostingFrame,
+): MadeLot[] | undefined {
+  const moved = Number(amount);
+  if (!hasRoom(books, slot, lots, moved, slices.length)) return undefined;
+  books.shift(slot, moved);
+  const [first] = slices;
+  if (first !== undefined && slices.length === 1) return [makeRow(books, slot, lots, first, frame)];
+  return slices.map((slice) => makeRow(books, slot, lots, slice, frame));
+}
+
+/** Drains what was recorded. @returns false where that is to be done with the whole holding; nothing was drained */
+export function replayDrain(
+  books: Books,
+  slot: number,
+  amount: bigint,
+  drained: readonly DrainedPart[],
+): boolean {
+  const lots = books.lots(slot);
+  if (lots === undefined || !comesTo(drained, amount)) return false;
+  const rows: number[] = [];
+  for (const { version, lotIndex, amount: part } of drained) {
+    const row = lots.find(version, lotIndex);
+    if (row === undefined || books.rows.remaining(row) < part || rows.includes(row)) return false;
+    rows.push(row);
+  }
+  books.shift(slot, -Number(amount));
+  for (const [at, { amount: part }] of drained.entries()) books.drain(rows[at] ?? 0, Number(part));
+  return true;
+}
+
+/** Makes the lots that were recorded, as {@link replayDrain}. */
+export function replayMake(
+  books: Books,
+  slot: number,
+  amount: bigint,
+  made: readonly MadeLot[],
+  of: Origin,
+): boolean {
+  const lots = books.lots(slot);
+  if (lots === undefined || !comesTo(made, amount)) return false;
+  const moved = Number(amount);
+  if (!hasRoom(books, slot, lots, moved, made.length)) return false;
+  books.shift(slot, moved);
+  for (const lot of made) addLot(books, slot, lots, lot, of);
+  return true;
+}
+
+/** Adds to the last slice what expires when it does. */
+export function addSlice(slices: Slice[], amount: bigint, expiresAt: number | null): void {
+  const last = slices.at(-1);
+  if (last !== undefined && last.expiresAt === expiresAt) last.amount += amount;
+  else slices.push({ amount, expiresAt });
+}
+
+export function earlier(one: number | null, other: number | null): number | null {
+  if (one === null) return other;
+  return other === null || one < other ? one : other;
+}
+
+function hasRoom(
+  books: Books,
+  slot: number,
+  lots: LotQueue,
+  amount: number,
+  count: number,
+): boolean {
+  return books.sum(slot) + amount <= Number.MAX_SAFE_INTEGER && lots.size + count <= MOST_ROWS;
+}
+
+function drainRow(books: Books, row: number, part: number, amount: bigint): DrainedPart {
   const { rows } = books;
   books.drain(row, part);
+  const expiry = rows.expiresAt(row);
   return {
     version: rows.version(row),
     lotIndex: rows.lotIndex(row),
-    amount: BigInt(part),
-    expiresAt: instantOf(rows.expiresAt(row)),
+    amount,
+    expiresAt: expiry === Number.POSITIVE_INFINITY ? null : expiry,
   };
 }
 
-function make(
+function makeRow(
   books: Books,
   slot: number,
   lots: LotQueue,
-  slices: readonly Slice[],
-  frame: PostingFrame,
-): MadeLot[] {
-  const [first] = slices;
-  if (first !== undefined && slices.length === 1) return [makeOne(books, slot, lots, first, frame)];
-  return slices.map((slice) => makeOne(books, slot, lots, slice, frame));
-}
-
-function makeOne(
-  books: Books,
-  slot: number,
-  lots: LotQueue,
-  slice: Slice,
+  { amount, expiresAt }: Slice,
   frame: PostingFrame,
 ): MadeLot {
-  const lotIndex = frame.nextIndex++;
-  const amount = BigInt(slice.amount);
-  const expiresAt = instantOf(slice.expiresAt);
-  addLot(books, slot, lots, lotIndex, amount, slice.amount, expiresAt, frame);
-  return { lotIndex, amount, expiresAt };
+  const lot: MadeLot = { lotIndex: frame.nextIndex++, amount, expiresAt };
+  addLot(books, slot, lots, lot, frame);
+  return lot;
 }
 
 function addLot(
   books: Books,
   slot: number,
   lots: LotQueue,
-  lotIndex: number,
-  amount: bigint,
-  part: number,
-  expiresAt: number | null,
-  of: Pick<PostingFrame, "at" | "version" | "reference" | "commit">,
+  { lotIndex, amount, expiresAt }: MadeLot,
+  { at: grantedAt, version, reference, commit }: Origin,
 ): void {
-  const { at: grantedAt, version, reference, commit } = of;
   const grant: Grant = { version, lotIndex, grantedAt, expiresAt, reference, amount, commit };
-  books.addLot(slot, lots, grant, part);
-}
-
-/** The rows that were drained; undefined where they, or their parts, are not as recorded. */
-function rowsOf(
-  books: Books,
-  lots: LotQueue | undefined,
-  drained: readonly DrainedPart[],
-  moved: number,
-): readonly number[] | undefined {
-  if (lots === undefined || !comesTo(drained, moved)) return undefined;
-  const rows: number[] = [];
-  for (const { version, lotIndex, amount } of drained) {
-    const row = lots.find(version, lotIndex);
-    if (row === undefined || books.rows.remaining(row) < amount) return undefined;
-    if (rows.includes(row)) return undefined;
-    rows.push(row);
-  }
-  return rows;
+  books.addLot(slot, lots, grant, Number(amount));
 }
 
 /** Whether parts, all of them above zero, come to an amount. */
-function comesTo(parts: readonly { readonly amount: bigint }[], amount: number): boolean {
-  let sum = 0;
-  for (const part of parts) {
-    if (part.amount <= 0n) return false;
-    sum += Number(part.amount);
+function comesTo(parts: readonly { readonly amount: bigint }[], amount: bigint): boolean {
+  let sum = 0n;
+  for (const { amount: part } of parts) {
+    if (part <= 0n) return false;
+    sum += part;
   }
   return sum === amount;
-}
-
-function instantOf(expiry: number): number | null {
-  return expiry === NEVER ? null : expiry;
 }

@@ -32,7 +32,7 @@ export class LotQueue {
     this.#rows = rows;
   }
 
-  /** Rows of lots that can be drained, where {@link suits} says so; there may be some of which nothing is left. */
+  /** Rows that are not set apart; there may be some of which nothing is left. */
   get live(): readonly number[] {
     return this.#live;
   }
@@ -52,15 +52,19 @@ export class LotQueue {
     return this.#expiredSum;
   }
 
-  /**
-   * Whether its live lots are those that can be drained at an instant: granted by then, and not expired then.
-   *
-   * @param decidedAt lots that have expired by then are set apart, if that is not before the instant
-   */
-  suits(at: number, decidedAt: number): boolean {
-    if (at < this.#latestGrant || at < this.#expiredBy) return false;
+  /** Sets apart for good what has expired at an instant that no decision lies before. */
+  setApart(at: number, decidedAt: number): void {
     if (this.#soonestExpiry <= at && at <= decidedAt) this.#expire(at);
-    return this.#soonestExpiry > at;
+  }
+
+  /** Whether all that can be drained at an instant is among the live ones. */
+  hasLiveOf(at: number): boolean {
+    return at >= this.#expiredBy;
+  }
+
+  /** Whether the live lots are those that can be drained at an instant: granted by then, and not expired then. */
+  isAllDrainable(at: number): boolean {
+    return at >= this.#latestGrant && at >= this.#expiredBy && at < this.#soonestExpiry;
   }
 
   /** Puts a row at its place. @throws {InconsistentStateError} there is one of the same grant */
@@ -95,6 +99,8 @@ export class LotQueue {
   /** Takes a row out. */
   remove(row: number): void {
     if (!removeFrom(this.#live, row)) removeFrom(this.#expired, row);
+    // an empty list keeps its memory
+    if (this.#live.length === 0) this.#live = [];
   }
 
   /** What was decided of the rows is not so any more. */
@@ -138,8 +144,7 @@ export class LotQueue {
     const rows = this.#rows;
     let sum = 0;
     for (const list of [this.#live, this.#expired])
-      for (const row of list)
-        if (rows.expiresAt(row) > at && rows.grantedAt(row) <= grantedBy) sum += rows[version](row);
+      for (const row of list) if (rows.isGranted(row, grantedBy, at)) sum += rows[version](row);
     return sum;
   }
 

@@ -1,6 +1,6 @@
 import type { Grant, Lot } from "./lot.ts";
 
-/** Places of a row's numbers. A row is as wide as a line of a processor's cache: looking at a lot loads one. */
+/** Places of a row's numbers. A row is as wide as a line of a processor's cache: looking at a lot loads one or two. */
 const WIDTH = 8;
 const VERSION = 0;
 const LOT_INDEX = 1;
@@ -91,8 +91,13 @@ export class LotRows {
     return this.#numbers[row * WIDTH + EXPIRES_AT] ?? 0;
   }
 
-  grantedAt(row: number): number {
-    return this.#numbers[row * WIDTH + GRANTED_AT] ?? 0;
+  /** Whether it was granted by an instant and has not expired at another one. */
+  isGranted(row: number, grantedBy: number, at: number): boolean {
+    return this.#grantedAt(row) <= grantedBy && this.expiresAt(row) > at;
+  }
+
+  isDrainable(row: number, at: number): boolean {
+    return this.isGranted(row, at, at);
   }
 
   version(row: number): number {
@@ -122,7 +127,7 @@ export class LotRows {
     const expiresAt = this.expiresAt(row);
     view.version = this.version(row);
     view.lotIndex = this.lotIndex(row);
-    view.grantedAt = this.grantedAt(row);
+    view.grantedAt = this.#grantedAt(row);
     view.expiresAt = expiresAt === Number.POSITIVE_INFINITY ? null : expiresAt;
     view.reference = this.#references[row] ?? "";
     return view;
@@ -135,6 +140,10 @@ export class LotRows {
     const { version, lotIndex, grantedAt, expiresAt, reference } = this.grant(row);
     const grant = { version, lotIndex, grantedAt, expiresAt, reference, amount, commit };
     return { grant, remaining: BigInt(remaining) };
+  }
+
+  #grantedAt(row: number): number {
+    return this.#numbers[row * WIDTH + GRANTED_AT] ?? 0;
   }
 
   #grow(): void {

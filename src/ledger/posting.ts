@@ -1,10 +1,10 @@
 import type { Books } from "./books.ts";
-import type { AccountCell, HoldingCell } from "./cells.ts";
+import type { AccountCell, AccountTerms, HoldingCell } from "./cells.ts";
 import type { DrainOrder } from "./drain-order.ts";
 import { AccountNotUsableError, InsufficientFundsError } from "./errors.ts";
 import { Holding } from "./holding.ts";
-import { applyLotPosting, decideLotPosting } from "./lot-posting.ts";
-import type { DrainedPart, MadeLot, PostedEntry, PostingEntry } from "./journal-entry.ts";
+import { addSlice, drainableOf, drainRows, earlier, makeRows, type Slice } from "./lot-posting.ts";
+import type { DrainedPart, MadeLot, PostingEntry } from "./journal-entry.ts";
 import type { Grant, TakenPortion } from "./lot.ts";
 import type { LotList } from "./lot-list.ts";
 import { WORLD } from "./names.ts";
@@ -40,12 +40,6 @@ export interface PostingFrame {
 }
 
 const NO_LOTS: readonly MadeLot[] = [];
-const NO_PARTS: readonly DrainedPart[] = [];
-
-interface Slice {
-  amount: bigint;
-  readonly expiresAt: number | null;
-}
 
 /**
  * Decides and posts a posting between running sums, as most are, that is no revert's.
@@ -60,31 +54,31 @@ export function decideSumPosting(books: Books, asked: AskedPosting): PostingEntr
   return moveSums(books, source, destination, asked) ? sumPosting(asked) : undefined;
 }
 
-/** Decides one posting on what the books hold now, and posts it: of lots in rows at once, else of whole holdings. */
+/**
+ * Decides one posting on what the books hold now, and posts it. Each of its sides on its own: as a running sum, on lots
+ * in rows, or on the whole holding, which are all the same but for what they cost.
+ */
 export function decidePosting(
   books: Books,
   asked: AskedPosting,
   frame: PostingFrame,
 ): PostingEntry {
-  const { asset, expiresAt } = asked;
+  const { asset } = asked;
   const source = books.account(asked.source);
   const destination = books.account(asked.destination);
   assertUsable(source);
   assertUsable(destination);
-  if (frame.reverting === undefined) {
-    const usual = decideLotPosting(books, source, destination, asked, frame);
-    if (usual !== undefined) return usual;
-  }
-  const from = books.holding(source, asset);
-  const amount = movable(source, from, asked.amount, frame);
+  const from = books.slot(source, asset);
+  const quick = takeQuickly(books, source, from, asked, frame);
+  const amount = quick === undefined ? movable(books, source, from, asked, frame) : asked.amount;
   if (amount === 0n) {
     touch(books, asked);
     return emptyPosting(asked);
   }
-  const { drained, borrowed, slices } = takeFrom(books, source, from, amount, expiresAt, frame);
+  const took = quick ?? takeFrom(books, source, amount, asked, frame);
+  const { drained, borrowed, slices } = took;
   const offered = asked.restores === undefined ? slices : restored(asked.restores, amount);
-  const to = books.holding(destination, asset);
-  const { made, repaid } = giveTo(books, to, amount, offered, frame);
+  const { made, repaid } = giveTo(books, destination, asset, amount, offered, frame);
   if (drained !== undefined) frame.nextIndex++;
   return {
     source: asked.source,
@@ -106,10 +100,14 @@ function moveSums(
   destination: AccountCell,
   { asset, amount }: AskedPosting,
 ): boolean {
-  const { issuer, overdraft } = source.value;
-  // 0 less it: the negative of 0 is -0, an object for each posting
-  const least = issuer || overdraft === undefined ? -Infinity : 0 - Number(overdraft);
+  const least = leastOf(source.value);
   return books.move(books.slot(source, asset), books.slot(destination, asset), amount, least);
+}
+
+/** What must be left of a running sum. */
+function leastOf({ issuer, overdraft }: AccountTerms): number {
+  // 0 less it: the negative of 0 is -0, an object for each posting
+  return issuer || overdraft === undefined ? -Infinity : 0 - Number(overdraft);
 }
 
 function sumPosting({ source, destination, asset, amount }: AskedPosting): PostingEntry {
@@ -157,44 +155,8 @@ export function assertNoneBelowZero(
   }
 }
 
-/** Posts what was recorded. */
-export function applyPosting(
-  books: Books,
-  posting: PostingEntry,
-  { at, decidedAt, reference }: PostedEntry,
-  version: number,
-  commit: Grant["commit"],
-  order: DrainOrder,
-): void {
-  const { asset, amount, drained, borrowed, made, repaid } = posting;
-  if (amount === 0n) {
-    touch(books, posting);
-    return;
-  }
-  const source = books.account(posting.source);
-  const destination = books.account(posting.destination);
-  const keepLots = source.value.lots || destination.value.lots;
-  if (keepLots) {
-    const of = { at, version, reference: reference ?? "", commit };
-    if (applyLotPosting(books, source, destination, posting, of)) return;
-  } else if (drained === undefined && made === undefined) {
-    const from = books.slot(source, asset);
-    if (books.move(from, books.slot(destination, asset), amount, -Infinity)) return;
-  }
-  const from = books.holding(source, asset);
-  const { value } = from;
-  let { lots } = value;
-  for (const part of drained ?? NO_PARTS)
-    lots = lots?.remove(part.version, part.lotIndex, part.amount);
-  const holds = value.holdsAt(decidedAt);
-  books.put(from, new Holding(value.balance - amount, value.debt + borrowed, lots, holds));
-  const to = books.holding(destination, asset);
-  const frame = { at, version, reference: reference ?? "", commit, order };
-  credit(books, to, amount, made, repaid, frame, decidedAt);
-}
-
 /** Makes accounts known that an entry speaks of, though it moved nothing: what is decided behind it counts on them. */
-function touch(
+export function touch(
   books: Books,
   { source, destination, asset }: Pick<PostingEntry, "source" | "destination" | "asset">,
 ): void {
@@ -216,22 +178,59 @@ function assertUsable(account: AccountCell | undefined): void {
   if (value.frozen) throw new AccountNotUsableError(name, "frozen");
 }
 
+/** Takes from a running sum, or from lots in rows, that cover it. @returns undefined where that is not so */
+function takeQuickly(
+  books: Books,
+  account: AccountCell,
+  slot: number,
+  { amount, expiresAt }: AskedPosting,
+  frame: PostingFrame,
+): Took | undefined {
+  if (frame.reverting !== undefined) return undefined;
+  const lots = books.lots(slot);
+  if (lots !== undefined)
+    return account.value.issuer
+      ? undefined
+      : drainRows(books, slot, lots, amount, expiresAt, frame);
+  const least = leastOf(account.value);
+  const moved = Number(amount);
+  // false of a whole, which is no number
+  const isCovered = books.sum(slot) - moved >= least;
+  if (!isCovered || !books.add(slot, -moved)) return undefined;
+  return { drained: undefined, borrowed: 0n, slices: [{ amount, expiresAt }] };
+}
+
 /** How much of what is asked for can be taken. */
 function movable(
+  books: Books,
   account: AccountCell,
-  { asset, value }: HoldingCell,
-  amount: bigint,
-  { at, decidedAt, partial, reverting }: PostingFrame,
+  slot: number,
+  { asset, amount }: AskedPosting,
+  frame: PostingFrame,
 ): bigint {
   const { overdraft, issuer } = account.value;
   // world is an issuer; what a revert leaves is looked at when all of it is posted
-  if (issuer || overdraft === undefined || reverting !== undefined) return amount;
-  let available = value.spendable(at, decidedAt) + overdraft;
-  if (at !== decidedAt && available > 0n && value.holds.length > 0)
-    available = besideHolds(value, amount, available, overdraft, at, decidedAt);
+  if (issuer || overdraft === undefined || frame.reverting !== undefined) return amount;
+  const lots = books.lots(slot);
+  const available =
+    lots === undefined
+      ? wholeAvailable(books.holding(account, asset), amount, overdraft, frame)
+      : BigInt(drainableOf(books, slot, lots, frame)) + overdraft;
   if (amount <= available) return amount;
-  if (!partial) throw new InsufficientFundsError(account.name, asset, amount, available);
+  if (!frame.partial) throw new InsufficientFundsError(account.name, asset, amount, available);
   return available > 0n ? available : 0n;
+}
+
+function wholeAvailable(
+  { value }: HoldingCell,
+  amount: bigint,
+  overdraft: bigint,
+  { at, decidedAt }: PostingFrame,
+): bigint {
+  const available = value.spendable(at, decidedAt) + overdraft;
+  return at !== decidedAt && available > 0n && value.holds.length > 0
+    ? besideHolds(value, amount, available, overdraft, at, decidedAt)
+    : available;
 }
 
 /**
@@ -270,11 +269,18 @@ interface Took {
 function takeFrom(
   books: Books,
   account: AccountCell,
-  from: HoldingCell,
   amount: bigint,
-  expiresAt: number | null,
+  asked: AskedPosting,
   frame: PostingFrame,
 ): Took {
+  // less than was asked for may be covered
+  const isLess = amount < asked.amount;
+  const from = books.holding(account, asked.asset);
+  const quick = isLess
+    ? takeQuickly(books, account, from.slot, { ...asked, amount }, frame)
+    : undefined;
+  if (quick !== undefined) return quick;
+  const { expiresAt } = asked;
   const { value } = from;
   const { balance, debt, lots } = value;
   const holds = value.holdsAt(frame.decidedAt);
@@ -320,11 +326,19 @@ function restored({ drained, borrowed, amount: moved }: PostingEntry, amount: bi
 
 function giveTo(
   books: Books,
-  to: HoldingCell,
+  account: AccountCell,
+  asset: string,
   amount: bigint,
   slices: readonly Slice[],
   frame: PostingFrame,
 ): { readonly made: MadeLot[] | undefined; readonly repaid: bigint } {
+  const slot = books.slot(account, asset);
+  const inRows = books.lots(slot);
+  if (inRows !== undefined) {
+    const made = makeRows(books, slot, inRows, amount, slices, frame);
+    if (made !== undefined) return { made, repaid: 0n };
+  } else if (books.add(slot, Number(amount))) return { made: undefined, repaid: 0n };
+  const to = books.holding(account, asset);
   const { debt, lots } = to.value;
   if (lots === undefined) {
     credit(books, to, amount, undefined, 0n, frame, frame.decidedAt);
@@ -345,7 +359,8 @@ function giveTo(
   return { made, repaid };
 }
 
-function credit(
+/** Gives to a whole holding. */
+export function credit(
   books: Books,
   to: HoldingCell,
   amount: bigint,
@@ -372,17 +387,6 @@ function credit(
   }
   const holds = value.holdsAt(decidedAt);
   books.put(to, new Holding(value.balance + amount, value.debt - repaid, lots, holds));
-}
-
-function addSlice(slices: Slice[], amount: bigint, expiresAt: number | null): void {
-  const last = slices.at(-1);
-  if (last !== undefined && last.expiresAt === expiresAt) last.amount += amount;
-  else slices.push({ amount, expiresAt });
-}
-
-function earlier(one: number | null, other: number | null): number | null {
-  if (one === null) return other;
-  return other === null || one < other ? one : other;
 }
 
 function emptyPosting({ source, destination, asset, amount: asked }: AskedPosting): PostingEntry {

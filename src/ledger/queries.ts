@@ -146,14 +146,15 @@ export class Queries {
     await this.#known(options);
     const rows = new Map<string, { debits: bigint; credits: bigint; expired: bigint }>();
     for (const { holdings } of this.#engine.state.books.accounts.values()) {
-      for (const { asset, confirmed } of holdings) {
-        if (confirmed === undefined) continue;
+      for (const cell of holdings) {
+        const { asset, confirmedBalance: balance } = cell;
+        if (balance === undefined) continue;
         const row = rows.get(asset) ?? { debits: 0n, credits: 0n, expired: 0n };
         rows.set(asset, row);
-        const { balance, lots } = confirmed;
         if (balance > 0n) row.debits += balance;
         else row.credits -= balance;
-        if (lots !== undefined) row.expired += lots.total - lots.unexpired(at);
+        // what was posted and is in no balance any more
+        row.expired += balance - (cell.confirmedAt(at) ?? balance);
       }
     }
     return Array.from(rows, ([asset, { debits, credits, expired }]) => ({

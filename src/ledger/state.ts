@@ -1,3 +1,4 @@
+import { applyPosting } from "./apply-posting.ts";
 import { Books, type ChangeSet } from "./books.ts";
 import type { AccountCell, AccountTerms, HoldingCell } from "./cells.ts";
 import { CHAIN_START } from "./chain.ts";
@@ -16,7 +17,6 @@ import type {
 } from "./journal-entry.ts";
 import type { Grant } from "./lot-list.ts";
 import { PlaceTable } from "./place-table.ts";
-import { applyPosting } from "./posting.ts";
 import { RecentPlaces } from "./recent-places.ts";
 import { SortedNames } from "./sorted-names.ts";
 

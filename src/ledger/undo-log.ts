@@ -55,12 +55,11 @@ export class UndoLog {
     for (let at = this.#rowCount - 1; at >= 0; at--) {
       const row = this.#rows[at] ?? 0;
       const before = this.#remaining[at] ?? 0;
-      if (before === MADE) {
-        table.freeRow(row);
-      } else {
-        table.rows.setRemaining(row, before);
-        table.recount(table.rows.slotOf(row));
-      }
+      const slot = table.rows.slotOf(row);
+      if (before === MADE) table.freeRow(row);
+      else table.rows.setRemaining(row, before);
+      // those of one slot mostly stand together
+      if (at === 0 || table.rows.slotOf(this.#rows[at - 1] ?? 0) !== slot) table.recount(slot);
     }
     for (const [cell, before] of this.#terms.reverse()) cell.value = before;
     this.begin();

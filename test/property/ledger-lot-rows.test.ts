@@ -132,8 +132,8 @@ class Race {
   readonly #posted: string[] = [];
 
   constructor(policy: DrainPolicyName) {
-    this.rows = new DecidingLedger(policy, false);
-    this.whole = new DecidingLedger(policy, true);
+    this.rows = new DecidingLedger(policy);
+    this.whole = new DecidingLedger(policy, "whole");
     applyEntries(this.reader, [openedWithLots(policy)], pointAt(1, 1));
     this.#decide(prepareAccountChange("owing", { overdraft: 60n }, {}));
     this.#decide(prepareAccountChange("issuer", { issuer: true }, {}));

@@ -34,17 +34,17 @@ export class DecidingLedger {
   readonly state: LedgerState = new LedgerState();
   readonly #decider: Decider;
   readonly #lookups = new Map<string, FoundEntry>();
-  /** Whether its holdings are made whole before each command: no lot is drained, or made, in a row. */
-  readonly #isWhole: boolean;
+  readonly #lots: "in rows" | "whole";
 
-  constructor(policy: DrainPolicyName, isWhole: boolean) {
-    this.#isWhole = isWhole;
+  /** @param lots "whole" to have holdings made whole before each command: no lot is drained, or made, in a row */
+  constructor(policy: DrainPolicyName, lots: "in rows" | "whole" = "in rows") {
+    this.#lots = lots;
     applyEntries(this.state, [openedWithLots(policy)], pointAt(1, 1));
     this.#decider = new Decider(this.state, 1_000_000);
   }
 
   decide(asked: AskedSingle | AskedBatch, decidedAt: number): unknown {
-    if (this.#isWhole) this.#makeWhole();
+    if (this.#lots === "whole") this.#makeWhole();
     const at = Math.max(decidedAt, this.state.decidedAt);
     try {
       return asked.kind === "batch"

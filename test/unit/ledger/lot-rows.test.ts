@@ -1,14 +1,17 @@
 import { describe, expect, it } from "vitest";
 import { MOST_ROWS } from "../../../src/ledger/holding-table.ts";
 import type { PostingInput } from "../../../src/ledger/commands.ts";
+import type { MadeLot, PostedEntry, PostingEntry } from "../../../src/ledger/journal-entry.ts";
 import { preparePost } from "../../../src/ledger/prepare.ts";
+import { prepareHold, prepareRelease } from "../../../src/ledger/prepare-more.ts";
+import type { PendingCommit } from "../../../src/ledger/state.ts";
 import { DecidingLedger } from "../../support/deciding-ledger.ts";
 
 const ASSET = "CREDIT/2";
 const NOW = 1_000;
 
 class Bench {
-  readonly ledger = new DecidingLedger("emission-first@1", false);
+  readonly ledger = new DecidingLedger("emission-first@1");
   #position = 1;
 
   post(postings: readonly Partial<PostingInput>[], at = NOW): unknown {
@@ -29,8 +32,8 @@ class Bench {
     return this.ledger.decide({ kind: "batch", options, posts: all }, NOW);
   }
 
-  acknowledge(): void {
-    this.ledger.confirm(this.ledger.state.close(), ++this.#position);
+  acknowledge(sent: PendingCommit = this.ledger.state.close()): void {
+    this.ledger.confirm(sent, ++this.#position);
   }
 
   /** How many rows the lots of an account have; undefined where it is whole. */
@@ -121,10 +124,91 @@ describe("lots in rows", () => {
     bench.done(...grants(1));
     expect(bench.rowsOf("a")).toBeUndefined();
     expect(bench.lotsOf("a")).toBe(MOST_ROWS + 1);
-    bench.done({ source: "a", destination: "b", amount: BigInt(MOST_ROWS / 2) });
+    const few = 16;
+    bench.done({ source: "a", destination: "b", amount: BigInt(MOST_ROWS - few) });
     expect(bench.rowsOf("a")).toBeUndefined();
     bench.done({ source: "a", destination: "b", amount: 1n });
-    expect(bench.rowsOf("a")).toBe(MOST_ROWS / 2);
-    expect(bench.lotsOf("a")).toBe(MOST_ROWS / 2);
+    expect(bench.rowsOf("a")).toBe(few);
+    expect(bench.lotsOf("a")).toBe(few);
+  });
+
+  it("become whole where a transfer makes too many", () => {
+    const bench = new Bench();
+    // each a lot of the receiver's too, as no two expire at once
+    const expiring = grants(200).map((_, at) => ({ expiresAt: new Date(NOW + 1_000 + at) }));
+    bench.done(...expiring);
+    bench.done({ source: "a", destination: "b", amount: 199n });
+    expect([bench.rowsOf("a"), bench.rowsOf("b")]).toEqual([1, 199]);
+    bench.done(...expiring);
+    bench.done({ source: "a", destination: "b", amount: 101n });
+    expect([bench.rowsOf("a"), bench.rowsOf("b")]).toEqual([100, undefined]);
+    expect(bench.lotsOf("b")).toBe(300);
+  });
+
+  it("are exact, and whole where a number would not be", () => {
+    const bench = new Bench();
+    const most = BigInt(Number.MAX_SAFE_INTEGER);
+    bench.done({ amount: most - 1n });
+    bench.done({ amount: 1n });
+    expect(bench.rowsOf("a")).toBe(2);
+    bench.done({ amount: 2n }, { amount: 1n });
+    expect(bench.rowsOf("a")).toBeUndefined();
+    expect(bench.ledger.state.books.accounts.get("a")?.holding(ASSET)?.confirmed).toMatchObject({
+      balance: most + 3n,
+    });
+  });
+
+  it("stand in rows again, whatever is tried before that is acknowledged", () => {
+    const bench = new Bench();
+    bench.done({ amount: 9n });
+    const expiresAt = new Date(NOW + 9);
+    const hold = { from: "a", to: "b", asset: ASSET, amount: 4n, expiresAt };
+    bench.ledger.decide(prepareHold(hold, {}), NOW);
+    bench.acknowledge();
+    expect(bench.rowsOf("a")).toBeUndefined();
+    const [id = ""] = bench.ledger.state.holds.keys();
+    bench.ledger.decide(prepareRelease(id, {}), NOW);
+    const released = bench.ledger.state.close();
+    bench.tried([NOW, back]);
+    bench.acknowledge(released);
+    expect(bench.rowsOf("a")).toBe(1);
+  });
+
+  it("are not made by a journal that says other amounts than it moves", () => {
+    const { state } = new Bench().ledger;
+    state.apply(posted({ source: "world", destination: "a", amount: 5n, made: [made(0, 3n)] }));
+    const value = state.books.accounts.get("a")?.holding(ASSET)?.value;
+    expect([value?.balance, value?.lots?.total]).toEqual([5n, 3n]);
+  });
+
+  it("are not drained by a journal beyond what is left of them", () => {
+    const { state } = new Bench().ledger;
+    const both = [made(0, 5n), made(1, 5n)];
+    state.apply(posted({ source: "world", destination: "a", amount: 10n, made: both }));
+    const part = { version: 2, lotIndex: 0, amount: 3n, expiresAt: null };
+    const twice = { source: "a", destination: "b", amount: 6n, drained: [part, part] };
+    expect(() => state.apply(posted(twice))).toThrow("lot 0 of transaction 2 has 2 left, 3");
   });
 });
+
+function made(lotIndex: number, amount: bigint): MadeLot {
+  return { lotIndex, amount, expiresAt: null };
+}
+
+/** An entry as a journal may have it. */
+function posted(
+  posting: Pick<PostingEntry, "source" | "destination" | "amount"> & Partial<PostingEntry>,
+): PostedEntry {
+  const { amount } = posting;
+  const usual = { asset: ASSET, asked: amount, borrowed: 0n, repaid: 0n };
+  const none = { key: undefined, content: undefined, reference: undefined, metadata: undefined };
+  return {
+    kind: "posted",
+    decidedAt: NOW,
+    at: NOW,
+    postings: [{ ...usual, drained: undefined, made: undefined, ...posting }],
+    reverts: undefined,
+    captures: undefined,
+    ...none,
+  };
+}
