@@ -1,5 +1,5 @@
 import { CommandTimeoutError } from "./errors.ts";
-import type { Decided, DecidedItem } from "./decider.ts";
+import type { Decided, DecidedItem } from "./decided.ts";
 import { type FoundEntry, type Lookups, NO_LOOKUPS } from "./lookups.ts";
 import type { Asked } from "./prepare.ts";
 

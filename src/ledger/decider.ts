@@ -1,6 +1,7 @@
 import { contentOf } from "./content.ts";
 import { decideEntry } from "./decide-entry.ts";
 import { bytesAtMost, type DecideContext } from "./decide-postings.ts";
+import type { Decided, DecidedItem } from "./decided.ts";
 import {
   BatchRefusedError,
   DuplicateReferenceError,
@@ -10,25 +11,12 @@ import {
   TransactionTooLargeError,
 } from "./errors.ts";
 import { packEntries } from "./journal-codec.ts";
-import type { JournalEntry } from "./journal-entry.ts";
 import { type FoundEntry, LookupNeeded, type Lookups, lookUp, NO_LOOKUPS } from "./lookups.ts";
-import type { Grant } from "./lot-list.ts";
 import type { AskedBatch, AskedPost, AskedSingle } from "./prepare.ts";
-import { idOf, type LedgerState } from "./state.ts";
+import type { Place } from "./place-table.ts";
+import { idOf, type LedgerState, referenceOf } from "./state.ts";
 
-/** What a command comes to, once it is acknowledged. */
-export interface Decided {
-  readonly entry: JournalEntry;
-  /** Number of the entry; of a dry run, the one that it would have had. */
-  readonly version: number;
-  readonly dryRun: boolean;
-  readonly replayed: boolean;
-  /** The commit that the entry stands in; its position is known once it is acknowledged. undefined for a dry run. */
-  readonly commit: Grant["commit"] | undefined;
-}
-
-/** What one of an atomic batch comes to. */
-export type DecidedItem = Decided | { readonly error: unknown };
+const NO_PLACES: readonly Place[] = [];
 
 /**
  * Decides commands on the state in memory, one after the other: what is decided is in the state at once. Errors come
@@ -44,8 +32,6 @@ export class Decider {
   readonly #maxEntryBytes: number;
   /** Of the command that is being decided: one for all, as each lives until its decision only. */
   readonly #context: { -readonly [Key in keyof DecideContext]: DecideContext[Key] };
-  readonly #keys = new Map<string, Decided>();
-  readonly #references = new Map<string, Decided>();
 
   constructor(state: LedgerState, maxEntryBytes: number) {
     this.#state = state;
@@ -82,33 +68,18 @@ export class Decider {
       for (const post of posts) decided.push(this.#decide(post, lookups, decidedAt, false));
       this.#checkSize(posts, decided);
       if (!options.dryRun) return decided;
-      this.#takeBack(decided);
+      state.undo();
       const tried = new Set(decided.filter(({ replayed }) => !replayed).map(({ entry }) => entry));
       return decided.map((one) =>
         tried.has(one.entry) ? { ...one, dryRun: true, commit: undefined } : one,
       );
     } catch (error) {
-      this.#takeBack(decided);
+      state.undo();
       const isWhole = decided.length === posts.length;
       if (error instanceof LookupNeeded || isWhole) throw error;
       const refused = new BatchRefusedError(decided.length, error);
       return posts.map((_, at) => ({ error: at === decided.length ? error : refused }));
     }
-  }
-
-  /** Entries were acknowledged: from now on the state knows their keys and references. */
-  forget(entries: readonly JournalEntry[]): void {
-    for (const entry of entries) {
-      if (entry.key !== undefined) this.#keys.delete(entry.key);
-      const reference = referenceOf(entry);
-      if (reference !== undefined) this.#references.delete(reference);
-    }
-  }
-
-  /** Nothing of what was decided is stored. */
-  forgetAll(): void {
-    this.#keys.clear();
-    this.#references.clear();
   }
 
   /** All of a batch stand in one commit. @throws {TransactionTooLargeError} */
@@ -123,20 +94,19 @@ export class Decider {
       throw new TransactionTooLargeError(size, this.#maxEntryBytes, "bytes");
   }
 
-  #takeBack(decided: readonly Decided[]): void {
-    this.#state.undo();
-    this.forget(decided.filter(({ replayed }) => !replayed).map(({ entry }) => entry));
-  }
-
   #decide(asked: AskedSingle, lookups: Lookups, decidedAt: number, dryRun: boolean): Decided {
     const state = this.#state;
+    const { fingerprints, pendingNames } = state;
     const { key, expect } = asked.options;
     const reference = "reference" in asked ? asked.reference : undefined;
+    const keyPrint = key === undefined ? 0 : fingerprints.of(key);
+    const referencePrint = reference === undefined ? 0 : fingerprints.of(reference);
     let content: number | undefined;
     if (key !== undefined || reference !== undefined) {
-      content = contentOf(asked, state.fingerprints);
+      content = contentOf(asked, fingerprints);
       const first =
-        this.#byKey(key, content, lookups) ?? this.#byReference(reference, content, lookups);
+        this.#byKey(key, keyPrint, content, lookups) ??
+        this.#byReference(reference, referencePrint, content, lookups);
       if (first !== undefined) return first;
     }
     if (expect?.version !== undefined && expect.version !== state.version) {
@@ -153,20 +123,25 @@ export class Decider {
     const decided: Decided = { entry, version, dryRun, replayed: false, commit };
     if (dryRun) return decided;
     state.take(entry);
-    if (key !== undefined) this.#keys.set(key, decided);
-    if (reference !== undefined) this.#references.set(reference, decided);
+    if (key !== undefined) pendingNames.addKey(keyPrint, key, decided);
+    if (reference !== undefined) pendingNames.addReference(referencePrint, reference, decided);
     return decided;
   }
 
-  #byKey(key: string | undefined, content: number, lookups: Lookups): Decided | undefined {
+  #byKey(
+    key: string | undefined,
+    fingerprint: number,
+    content: number,
+    lookups: Lookups,
+  ): Decided | undefined {
     if (key === undefined) return undefined;
-    const pending = this.#keys.get(key);
+    const { keys, pendingNames } = this.#state;
+    const pending = pendingNames.byKey(fingerprint, key);
     if (pending !== undefined) {
       if (pending.entry.content === content) return repeated(pending);
       throw new IdempotencyConflictError(key, undefined);
     }
-    const { keys, fingerprints } = this.#state;
-    for (const place of keys.find(fingerprints.of(key)) ?? []) {
+    for (const place of keys.find(fingerprint) ?? NO_PLACES) {
       const found = recorded(lookups, idOf(place));
       if (found.entry.key !== key) continue;
       if (found.entry.content === content) return first(found);
@@ -177,17 +152,18 @@ export class Decider {
 
   #byReference(
     reference: string | undefined,
+    fingerprint: number,
     content: number,
     lookups: Lookups,
   ): Decided | undefined {
     if (reference === undefined) return undefined;
-    const pending = this.#references.get(reference);
+    const { references, pendingNames } = this.#state;
+    const pending = pendingNames.byReference(fingerprint, reference);
     if (pending !== undefined) {
       if (pending.entry.content === content) return repeated(pending);
       throw new DuplicateReferenceError(reference, undefined);
     }
-    const { references, fingerprints } = this.#state;
-    for (const place of references.find(fingerprints.of(reference)) ?? []) {
+    for (const place of references.find(fingerprint) ?? NO_PLACES) {
       const found = recorded(lookups, idOf(place));
       if (referenceOf(found.entry) !== reference) continue;
       if (found.entry.content === content) return first(found);
@@ -195,11 +171,6 @@ export class Decider {
     }
     return undefined;
   }
-}
-
-/** What an entry says of itself that is unique in its ledger. */
-export function referenceOf(entry: JournalEntry): string | undefined {
-  return entry.kind === "posted" || entry.kind === "hold-placed" ? entry.reference : undefined;
 }
 
 function recorded(lookups: Lookups, id: string): FoundEntry {

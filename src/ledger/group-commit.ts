@@ -274,7 +274,6 @@ export class GroupCommit {
     if (this.#open.commands.length > 0 && !this.#rivals.areNear) this.#launch(point);
     this.#landing = group;
     this.#state.confirm(pending, point);
-    this.#decider.forget(pending.entries);
     group.settle();
     this.#landing = undefined;
     this.#parts.onCommit(this.#state);
@@ -305,7 +304,6 @@ export class GroupCommit {
   #undecide(first: readonly Command[], closed: Group | undefined): void {
     const pending = closed?.pending;
     this.#state.rollback(pending === undefined ? [] : [pending]);
-    this.#decider.forgetAll();
     const again = [...first, ...this.#open.commands];
     for (const command of again) command.forget();
     this.#queue.putBack(again);

@@ -1,6 +1,6 @@
 import { AppendOutcomeUnknownError, StreamRolledBackError } from "../errors.ts";
 import type { Outcome } from "./command.ts";
-import type { Decided, DecidedItem } from "./decider.ts";
+import type { Decided, DecidedItem } from "./decided.ts";
 import { CommandOutcomeUnknownError, CommandTimeoutError } from "./errors.ts";
 import type { JournalEntry, PostedEntry, PostingEntry } from "./journal-entry.ts";
 import type { Grant } from "./lot-list.ts";

@@ -17,6 +17,7 @@ import type {
 } from "./journal-entry.ts";
 import type { Grant } from "./lot-list.ts";
 import { PlaceTable } from "./place-table.ts";
+import { type CommitNames, PendingNames } from "./pending-names.ts";
 import { RecentPlaces } from "./recent-places.ts";
 import { SortedNames } from "./sorted-names.ts";
 
@@ -49,6 +50,8 @@ export interface HoldPlace extends EntryReference {
 export interface PendingCommit {
   readonly changes: ChangeSet;
   readonly entries: readonly JournalEntry[];
+  /** What was noted of their keys and references when they were decided; undefined where nothing was. */
+  readonly names: CommitNames | undefined;
   /** Its position is filled in when it is acknowledged. */
   readonly commit: Grant["commit"];
   /** Of its last entry. */
@@ -71,6 +74,8 @@ export class LedgerState {
   readonly names: SortedNames = new SortedNames();
   references: PlaceTable = new PlaceTable();
   keys: RecentPlaces = new RecentPlaces(1);
+  /** Keys and references of what is not acknowledged yet. */
+  readonly pendingNames: PendingNames = new PendingNames();
   fingerprints: Fingerprints = new Fingerprints(0, 0);
   /** With what is not acknowledged. */
   version = 0;
@@ -103,6 +108,7 @@ export class LedgerState {
   /** Begins a command, whose effects {@link undo} takes back. */
   begin(): void {
     this.books.begin();
+    this.pendingNames.begin();
     this.#before.version = this.version;
     this.#before.decidedAt = this.decidedAt;
     this.#before.entries = this.#entries.length;
@@ -111,6 +117,7 @@ export class LedgerState {
   /** Takes back the effects and the entries of the command that began last. */
   undo(): void {
     this.books.undo();
+    this.pendingNames.undo();
     this.version = this.#before.version;
     this.decidedAt = this.#before.decidedAt;
     while (this.#entries.length > this.#before.entries) {
@@ -212,6 +219,7 @@ export class LedgerState {
     const pending = {
       changes: this.books.close(),
       entries,
+      names: this.pendingNames.close(),
       commit: this.#commit,
       decidedAt: this.decidedAt,
     };
@@ -221,13 +229,17 @@ export class LedgerState {
   }
 
   /** A closed commit stands in the stream. */
-  confirm({ changes, entries, commit, decidedAt }: PendingCommit, point: JournalPoint): void {
-    commit.position = point.position;
-    this.books.confirm(changes, point.position, this.#onNew);
+  confirm(pending: PendingCommit, point: JournalPoint): void {
+    const { changes, entries, names, commit, decidedAt } = pending;
+    const { position } = point;
+    commit.position = position;
+    this.books.confirm(changes, position, this.#onNew);
+    if (names !== undefined) this.#rememberNames(names, position, commit.firstVersion);
     for (let index = 0; index < entries.length; index++) {
       const entry = entries[index];
-      if (entry !== undefined)
-        this.#remember(entry, point.position, index, commit.firstVersion + index);
+      if (entry === undefined) continue;
+      if (names === undefined) this.#rememberNamesOf(entry, position, index);
+      this.#remember(entry, position, index, commit.firstVersion + index);
     }
     this.point = point;
     this.confirmedAt = decidedAt;
@@ -238,6 +250,7 @@ export class LedgerState {
     this.books.rollback(closed.map(({ changes }) => changes));
     for (const version of this.#reverting) this.reverted.delete(version);
     this.#reverting.clear();
+    this.pendingNames.clear();
     this.version = this.point.version;
     this.decidedAt = this.confirmedAt;
     if (this.version === 0) this.opened = undefined;
@@ -272,13 +285,29 @@ export class LedgerState {
     this.endHold(captured, decidedAt, left);
   }
 
-  /** What commands and readers look up by key, reference, id and account. */
+  /** What commands look up by key and reference. */
+  #rememberNames(names: CommitNames, position: number, firstVersion: number): void {
+    names.keys.forEach((fingerprint, { version }) =>
+      this.keys.add(fingerprint, position, version - firstVersion),
+    );
+    names.references.forEach((fingerprint, { version }) =>
+      this.references.add(fingerprint, position, version - firstVersion),
+    );
+    this.pendingNames.drop(names);
+  }
+
+  /** The same of an entry that was read. */
+  #rememberNamesOf(entry: JournalEntry, position: number, index: number): void {
+    const { keys, references, fingerprints } = this;
+    if (entry.key !== undefined) keys.add(fingerprints.of(entry.key), position, index);
+    const reference = referenceOf(entry);
+    if (reference !== undefined) references.add(fingerprints.of(reference), position, index);
+  }
+
+  /** What commands and readers look up by id and account. */
   #remember(entry: JournalEntry, position: number, index: number, version: number): void {
-    if (entry.key !== undefined) this.keys.add(this.fingerprints.of(entry.key), position, index);
     switch (entry.kind) {
       case "posted": {
-        if (entry.reference !== undefined)
-          this.references.add(this.fingerprints.of(entry.reference), position, index);
         if (entry.reverts !== undefined) {
           this.reverted.set(entry.reverts.version, { position, index, version });
           this.#reverting.delete(entry.reverts.version);
@@ -287,9 +316,7 @@ export class LedgerState {
         break;
       }
       case "hold-placed": {
-        const { account, asset, reference, expiresAt, decidedAt } = entry;
-        if (reference !== undefined)
-          this.references.add(this.fingerprints.of(reference), position, index);
+        const { account, asset, expiresAt, decidedAt } = entry;
         this.#sweepHolds(decidedAt);
         const hold = { position, index, version, account, asset, expiresAt };
         this.holds.set(idOf(hold), hold);
@@ -321,6 +348,11 @@ export class LedgerState {
     if (places === undefined) this.annotated.set(version, [position]);
     else if (places.at(-1) !== position) places.push(position);
   }
+}
+
+/** What an entry says of itself that is unique in its ledger. */
+export function referenceOf(entry: JournalEntry): string | undefined {
+  return entry.kind === "posted" || entry.kind === "hold-placed" ? entry.reference : undefined;
 }
 
 /** The id of an entry: its place. */

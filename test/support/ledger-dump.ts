@@ -1,6 +1,5 @@
 import type { Holding } from "../../src/ledger/holding.ts";
-import { referenceOf } from "../../src/ledger/decider.ts";
-import type { LedgerState } from "../../src/ledger/state.ts";
+import { type LedgerState, referenceOf } from "../../src/ledger/state.ts";
 import type { MemoryJournal } from "./ledger-process.ts";
 import { ACCOUNTS, ASSETS } from "./ledger-script.ts";
 import type { NaiveLedger } from "./naive-ledger.ts";

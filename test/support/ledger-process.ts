@@ -1,4 +1,5 @@
-import { Decider, type Decided, type DecidedItem } from "../../src/ledger/decider.ts";
+import type { Decided, DecidedItem } from "../../src/ledger/decided.ts";
+import { Decider } from "../../src/ledger/decider.ts";
 import { InsufficientFundsError } from "../../src/ledger/errors.ts";
 import { decodeEntry, joinPieces, packEntries } from "../../src/ledger/journal-codec.ts";
 import type { JournalEntry, OpenedEntry } from "../../src/ledger/journal-entry.ts";
@@ -182,7 +183,6 @@ export class LedgerProcess {
     // the next group goes on its way before this one is told
     if (this.#open.length > 0) this.#flight = this.#launched(this.#read);
     this.state.confirm(pending, point);
-    this.#decider.forget(pending.entries);
     return requests;
   }
 
@@ -202,7 +202,6 @@ export class LedgerProcess {
 
   #takeBack(pending: PendingCommit | undefined, first: readonly Request[]): void {
     this.state.rollback(pending === undefined ? [] : [pending]);
-    this.#decider.forgetAll();
     this.#watch?.takenBack(this.state);
     const again = [...first, ...this.#open];
     this.#open = [];
