@@ -49,7 +49,7 @@ export class Command<T = unknown> {
   get hasEntries(): boolean {
     const { outcome } = this;
     if (outcome === undefined) return false;
-    return "entry" in outcome ? isNew(outcome) : outcome.some(isNew);
+    return "version" in outcome ? isNew(outcome) : outcome.some(isNew);
   }
 
   found(id: string, entry: FoundEntry | undefined): void {
@@ -100,5 +100,5 @@ let graspedResolve: Caller<unknown>["resolve"];
 let graspedReject: (error: unknown) => void;
 
 function isNew(decided: DecidedItem): boolean {
-  return "entry" in decided && !decided.dryRun && !decided.replayed;
+  return "version" in decided && !decided.dryRun && !decided.replayed;
 }

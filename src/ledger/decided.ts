@@ -1,9 +1,20 @@
-import type { JournalEntry } from "./journal-entry.ts";
 import type { Grant } from "./lot-list.ts";
 
-/** What a command comes to, once it is acknowledged. */
+/** What a posting moved. */
+export interface Moved {
+  readonly amount: bigint;
+}
+
+/**
+ * What a command comes to, once it is acknowledged. It is kept until then: of the entry no more than what is told, and
+ * what tells whether another command is the same.
+ */
 export interface Decided {
-  readonly entry: JournalEntry;
+  readonly decidedAt: number;
+  /** Fingerprint of the command's content, where it has a key or a reference. */
+  readonly content: number | undefined;
+  /** By its postings; empty where it is no transaction. */
+  readonly moved: readonly Moved[];
   /** Number of the entry; of a dry run, the one that it would have had. */
   readonly version: number;
   readonly dryRun: boolean;

@@ -1,7 +1,7 @@
 import { contentOf } from "./content.ts";
 import { decideEntry } from "./decide-entry.ts";
 import { bytesAtMost, type DecideContext } from "./decide-postings.ts";
-import type { Decided, DecidedItem } from "./decided.ts";
+import type { Decided, DecidedItem, Moved } from "./decided.ts";
 import {
   BatchRefusedError,
   DuplicateReferenceError,
@@ -11,12 +11,14 @@ import {
   TransactionTooLargeError,
 } from "./errors.ts";
 import { packEntries } from "./journal-codec.ts";
+import type { JournalEntry } from "./journal-entry.ts";
 import { type FoundEntry, LookupNeeded, type Lookups, lookUp, NO_LOOKUPS } from "./lookups.ts";
 import type { AskedBatch, AskedPost, AskedSingle } from "./prepare.ts";
 import type { Place } from "./place-table.ts";
 import { idOf, type LedgerState, referenceOf } from "./state.ts";
 
 const NO_PLACES: readonly Place[] = [];
+const NONE_MOVED: readonly Moved[] = [];
 
 /**
  * Decides commands on the state in memory, one after the other: what is decided is in the state at once. Errors come
@@ -63,15 +65,18 @@ export class Decider {
     const state = this.#state;
     state.begin();
     const decided: Decided[] = [];
+    const { version, openEntries } = state;
+    const before = openEntries.length;
     try {
       // each sees what those before it did, in a dry run too
       for (const post of posts) decided.push(this.#decide(post, lookups, decidedAt, false));
-      this.#checkSize(posts, decided);
+      const entries = openEntries.slice(before).filter((entry) => entry !== undefined);
+      this.#checkSize(posts, entries);
       if (!options.dryRun) return decided;
       state.undo();
-      const tried = new Set(decided.filter(({ replayed }) => !replayed).map(({ entry }) => entry));
+      // what repeats one of this dry run has no place either
       return decided.map((one) =>
-        tried.has(one.entry) ? { ...one, dryRun: true, commit: undefined } : one,
+        one.version > version ? { ...one, dryRun: true, commit: undefined } : one,
       );
     } catch (error) {
       state.undo();
@@ -83,8 +88,7 @@ export class Decider {
   }
 
   /** All of a batch stand in one commit. @throws {TransactionTooLargeError} */
-  #checkSize(posts: readonly AskedPost[], decided: readonly Decided[]): void {
-    const entries = decided.filter(({ replayed }) => !replayed).map(({ entry }) => entry);
+  #checkSize(posts: readonly AskedPost[], entries: readonly JournalEntry[]): void {
     let bytes = 0;
     for (const { metadataBytes } of posts) bytes += metadataBytes;
     for (const entry of entries) bytes += bytesAtMost(entry, 0);
@@ -118,9 +122,15 @@ export class Decider {
     context.decidedAt = decidedAt;
     context.content = content;
     const entry = decideEntry(asked, context);
-    const version = state.version + 1;
-    const commit = dryRun ? undefined : state.commit;
-    const decided: Decided = { entry, version, dryRun, replayed: false, commit };
+    const decided: Decided = {
+      decidedAt,
+      content,
+      moved: movedBy(entry, asked),
+      version: state.version + 1,
+      dryRun,
+      replayed: false,
+      commit: dryRun ? undefined : state.commit,
+    };
     if (dryRun) return decided;
     state.take(entry);
     if (key !== undefined) pendingNames.addKey(keyPrint, key, decided);
@@ -138,7 +148,7 @@ export class Decider {
     const { keys, pendingNames } = this.#state;
     const pending = pendingNames.byKey(fingerprint, key);
     if (pending !== undefined) {
-      if (pending.entry.content === content) return repeated(pending);
+      if (pending.content === content) return { ...pending, replayed: true };
       throw new IdempotencyConflictError(key, undefined);
     }
     for (const place of keys.find(fingerprint) ?? NO_PLACES) {
@@ -160,7 +170,7 @@ export class Decider {
     const { references, pendingNames } = this.#state;
     const pending = pendingNames.byReference(fingerprint, reference);
     if (pending !== undefined) {
-      if (pending.entry.content === content) return repeated(pending);
+      if (pending.content === content) return { ...pending, replayed: true };
       throw new DuplicateReferenceError(reference, undefined);
     }
     for (const place of references.find(fingerprint) ?? NO_PLACES) {
@@ -180,11 +190,15 @@ function recorded(lookups: Lookups, id: string): FoundEntry {
 }
 
 function first({ entry, place }: FoundEntry): Decided {
+  const { decidedAt, content } = entry;
   const { position, index, version } = place;
   const commit = { position, firstVersion: version - index };
-  return { entry, version, dryRun: false, replayed: true, commit };
+  const moved = entry.kind === "posted" ? entry.postings : NONE_MOVED;
+  return { decidedAt, content, moved, version, dryRun: false, replayed: true, commit };
 }
 
-function repeated({ entry, version, commit }: Decided): Decided {
-  return { entry, version, dryRun: false, replayed: true, commit };
+function movedBy(entry: JournalEntry, asked: AskedSingle): readonly Moved[] {
+  // all that it asks for, unless it takes what is there; and the command is kept anyway
+  if (asked.kind === "post" && !asked.partial) return asked.postings;
+  return entry.kind === "posted" ? entry.postings : NONE_MOVED;
 }

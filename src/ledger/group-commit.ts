@@ -229,6 +229,7 @@ export class GroupCommit {
       command.refusal = { error };
     }
     this.#open.add(command, this.#state.openEntries);
+    this.#state.releaseWritten();
     return undefined;
   }
 

@@ -28,7 +28,7 @@ export class Group {
   }
 
   /** Adds a command that was decided; `entries` are those of all its commands by now. */
-  add(command: Command, entries: readonly JournalEntry[]): void {
+  add(command: Command, entries: readonly (JournalEntry | undefined)[]): void {
     this.commands.push(command);
     if (command.deadline > this.#deadline) this.#deadline = command.deadline;
     while (this.#entries < entries.length) {

@@ -58,7 +58,7 @@ export class NameTable<Value> {
 
   /** All in the order in which they were noted. */
   forEach(see: (fingerprint: number, value: Value) => void): void {
-    for (const [entry, value] of this.#values.entries()) see(this.#fingerprints[entry] ?? 0, value);
+    this.#values.forEach((value, entry) => see(this.#fingerprints[entry] ?? 0, value));
   }
 
   #grow(): void {

@@ -1,8 +1,8 @@
 import { AppendOutcomeUnknownError, StreamRolledBackError } from "../errors.ts";
 import type { Outcome } from "./command.ts";
-import type { Decided, DecidedItem } from "./decided.ts";
+import type { Decided, DecidedItem, Moved } from "./decided.ts";
 import { CommandOutcomeUnknownError, CommandTimeoutError } from "./errors.ts";
-import type { JournalEntry, PostedEntry, PostingEntry } from "./journal-entry.ts";
+import type { JournalEntry, PostedEntry } from "./journal-entry.ts";
 import type { Grant } from "./lot-list.ts";
 import { idOf } from "./state.ts";
 import type {
@@ -15,15 +15,15 @@ import type {
 
 /** What callers are told of a command that made one entry. */
 export function commandResult(outcome: Outcome): CommandResult {
-  const { commit, entry, version, replayed } = single(outcome);
+  const { commit, decidedAt, version, replayed } = single(outcome);
   const position = commit?.position ?? 0;
   const index = commit === undefined ? 0 : version - commit.firstVersion;
   const id = commit === undefined ? "" : `${position}.${index}`;
-  return { id, position, index, version, decidedAt: new Date(entry.decidedAt), replayed };
+  return { id, position, index, version, decidedAt: new Date(decidedAt), replayed };
 }
 
 export function transactionResult(outcome: Outcome): TransactionResult {
-  const { commit, entry, version, replayed } = single(outcome);
+  const { commit, decidedAt, moved, version, replayed } = single(outcome);
   const position = commit?.position ?? 0;
   const index = commit === undefined ? 0 : version - commit.firstVersion;
   // field by field, and not by way of the above: this is made for every transaction
@@ -32,25 +32,25 @@ export function transactionResult(outcome: Outcome): TransactionResult {
     position,
     index,
     version,
-    decidedAt: new Date(entry.decidedAt),
+    decidedAt: new Date(decidedAt),
     replayed,
-    amounts: entry.kind === "posted" ? amountsOf(entry.postings) : [],
+    amounts: amountsOf(moved),
   };
 }
 
-function amountsOf(postings: readonly PostingEntry[]): bigint[] {
-  const [only] = postings;
-  if (only !== undefined && postings.length === 1) return [only.amount];
-  return postings.map(({ amount }) => amount);
+function amountsOf(moved: readonly Moved[]): bigint[] {
+  const [only] = moved;
+  if (only !== undefined && moved.length === 1) return [only.amount];
+  return moved.map(({ amount }) => amount);
 }
 
 export function postOutcomes(outcome: Outcome): readonly PostOutcome[] {
-  if (outcome === undefined || "entry" in outcome) throw new TypeError("no outcome of a batch");
+  if (outcome === undefined || "version" in outcome) throw new TypeError("no outcome of a batch");
   return outcome.map(postOutcome);
 }
 
 function postOutcome(item: DecidedItem): PostOutcome {
-  return "entry" in item
+  return "version" in item
     ? { status: "posted", result: transactionResult(item) }
     : refused(item.error);
 }
@@ -76,7 +76,7 @@ function errorOf(reason: unknown): Error {
 }
 
 function single(outcome: Outcome): Decided {
-  if (outcome === undefined || !("entry" in outcome))
+  if (outcome === undefined || !("version" in outcome))
     throw new TypeError("no outcome of a command");
   return outcome;
 }

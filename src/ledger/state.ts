@@ -49,7 +49,8 @@ export interface HoldPlace extends EntryReference {
 /** Entries of one commit, applied and not acknowledged yet. */
 export interface PendingCommit {
   readonly changes: ChangeSet;
-  readonly entries: readonly JournalEntry[];
+  /** undefined where nothing is to be remembered of it but its names. */
+  readonly entries: readonly (JournalEntry | undefined)[];
   /** What was noted of their keys and references when they were decided; undefined where nothing was. */
   readonly names: CommitNames | undefined;
   /** Its position is filled in when it is acknowledged. */
@@ -88,7 +89,9 @@ export class LedgerState {
   /** Of {@link reverted}, what is not acknowledged. */
   readonly #reverting = new Set<number>();
   readonly #before = { version: 0, decidedAt: 0, entries: 0 };
-  #entries: JournalEntry[] = [];
+  #entries: (JournalEntry | undefined)[] = [];
+  /** How many of them were let go of, or are kept until they are acknowledged. */
+  #written = 0;
   #commit: Grant["commit"] = { position: 0, firstVersion: 1 };
 
   get order(): DrainOrder {
@@ -100,8 +103,8 @@ export class LedgerState {
     return this.#commit;
   }
 
-  /** Entries that were applied since the last {@link close}. */
-  get openEntries(): readonly JournalEntry[] {
+  /** Entries that were applied since the last {@link close}; undefined for those that were let go of. */
+  get openEntries(): readonly (JournalEntry | undefined)[] {
     return this.#entries;
   }
 
@@ -168,6 +171,16 @@ export class LedgerState {
     this.#reverting.add(entry.reverts.version);
   }
 
+  /** The open entries were written: those of which nothing but their names is to be remembered are let go of. */
+  releaseWritten(): void {
+    for (; this.#written < this.#entries.length; this.#written++) {
+      const entry = this.#entries[this.#written];
+      if (entry?.kind !== "posted") continue;
+      if (entry.reverts === undefined && entry.captures === undefined)
+        this.#entries[this.#written] = undefined;
+    }
+  }
+
   placeHold({ account, asset, amount, to, expiresAt, decidedAt }: HoldPlacedEntry): void {
     const cell = this.books.holding(this.books.account(account), asset);
     const version = this.version + 1;
@@ -224,6 +237,7 @@ export class LedgerState {
       decidedAt: this.decidedAt,
     };
     this.#entries = [];
+    this.#written = 0;
     this.#commit = { position: 0, firstVersion: this.version + 1 };
     return pending;
   }
@@ -255,6 +269,7 @@ export class LedgerState {
     this.decidedAt = this.confirmedAt;
     if (this.version === 0) this.opened = undefined;
     this.#entries = [];
+    this.#written = 0;
     this.#commit = { position: 0, firstVersion: this.version + 1 };
   }
 
@@ -266,6 +281,7 @@ export class LedgerState {
     this.confirmedAt = confirmedAt;
     this.decidedAt = confirmedAt;
     this.#entries = [];
+    this.#written = 0;
     this.#commit = { position: 0, firstVersion: point.version + 1 };
   }
 

@@ -2,7 +2,7 @@ import type { Decided, DecidedItem } from "../../src/ledger/decided.ts";
 import { Decider } from "../../src/ledger/decider.ts";
 import { InsufficientFundsError } from "../../src/ledger/errors.ts";
 import { decodeEntry, joinPieces, packEntries } from "../../src/ledger/journal-codec.ts";
-import type { JournalEntry, OpenedEntry } from "../../src/ledger/journal-entry.ts";
+import type { OpenedEntry } from "../../src/ledger/journal-entry.ts";
 import { applyCommit } from "../../src/ledger/journal-state.ts";
 import type { JournalCommit } from "../../src/ledger/journal.ts";
 import { type FoundEntry, LookupNeeded } from "../../src/ledger/lookups.ts";
@@ -221,9 +221,10 @@ export class LedgerProcess {
     request.now = this.#clock();
     const decidedAt = Math.max(request.now, this.state.decidedAt);
     request.verdicts = this.#verdicts(request, decidedAt);
-    const made = this.state.openEntries.slice(before);
+    const made = this.state.openEntries.slice(before).filter((entry) => entry !== undefined);
     request.entries = made.length;
     if (made.length > 0) this.#pieces.push(packEntries(made));
+    this.state.releaseWritten();
     decided?.(request);
     this.#open.push(request);
   }
@@ -256,11 +257,7 @@ export class LedgerProcess {
 }
 
 function verdictOf(item: DecidedItem): Done | Refusal {
-  if (!("entry" in item)) return refusalOf(item.error);
-  const { entry, version, replayed }: Decided = item;
-  return { version, amounts: amountsOf(entry), replayed };
-}
-
-function amountsOf(entry: JournalEntry): readonly bigint[] {
-  return entry.kind === "posted" ? entry.postings.map(({ amount }) => amount) : [];
+  if (!("version" in item)) return refusalOf(item.error);
+  const { moved, version, replayed }: Decided = item;
+  return { version, amounts: moved.map(({ amount }) => amount), replayed };
 }

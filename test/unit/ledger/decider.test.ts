@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Decider } from "../../../src/ledger/decider.ts";
 import { NO_LOOKUPS } from "../../../src/ledger/lookups.ts";
-import { batchOf } from "../../support/ledger-asking.ts";
+import { askedOf, batchOf } from "../../support/ledger-asking.ts";
 import { LedgerProcess, MemoryJournal } from "../../support/ledger-process.ts";
 import type { NaiveCommand } from "../../support/naive-commands.ts";
 
@@ -74,6 +74,19 @@ describe("what is decided", () => {
     expect(decided).toMatchObject([
       { version: 2, commit: undefined },
       { version: 2, commit: undefined },
+    ]);
+  });
+
+  it("L12 repeats in a dry run what is there already, in its place", () => {
+    const { journal } = new Alone();
+    const decider = new Decider(journal.replayed(), 1_000_000);
+    const keyed: NaiveCommand = { ...grant("a", 3n), options: { idempotencyKey: "once" } };
+    const first = decider.decide(askedOf(keyed, journal.idOf), NO_LOOKUPS, 1_000);
+    const batch = batchOf([keyed, grant("a", 4n)], true, journal.idOf);
+    if (batch.kind !== "batch") throw new Error("no batch");
+    expect(decider.decideAll(batch, NO_LOOKUPS, 1_000)).toMatchObject([
+      { version: 2, dryRun: false, replayed: true, commit: first.commit },
+      { version: 3, dryRun: true, replayed: false, commit: undefined },
     ]);
   });
 

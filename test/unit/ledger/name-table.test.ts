@@ -59,4 +59,16 @@ describe("names in a table", () => {
     expect(all(table)).toEqual([[3, "again"]]);
     expect(table.find(3, "name 3")).toBe("again");
   });
+
+  it("leave their room to others when they are forgotten", () => {
+    const table = new NameTable<string>();
+    table.add(0, "kept", "kept");
+    // far more than there are slots: a search would find no end
+    for (let at = 1; at < 1_000; at++) {
+      table.add(at, "tried", "tried");
+      table.cutTo(1);
+      expect(table.find(at, "tried")).toBeUndefined();
+    }
+    expect(all(table)).toEqual([[0, "kept"]]);
+  });
 });

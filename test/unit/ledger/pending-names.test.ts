@@ -3,10 +3,9 @@ import type { Decided } from "../../../src/ledger/decided.ts";
 import { PendingNames } from "../../../src/ledger/pending-names.ts";
 
 function decided(version: number): Decided {
-  const entry = { kind: "hold-released", decidedAt: 1, key: undefined, content: 1 } as const;
-  const hold = { position: 1, index: 0, version: 1 };
   const commit = { position: 0, firstVersion: 1 };
-  return { entry: { ...entry, hold }, version, dryRun: false, replayed: false, commit };
+  const known = { decidedAt: 1, content: 1, moved: [], dryRun: false, replayed: false };
+  return { ...known, version, commit };
 }
 
 const [one, two, three] = [decided(1), decided(2), decided(3)];
