@@ -1,3 +1,4 @@
+import type { EntryCommon } from "./journal-entry.ts";
 import type { Grant } from "./lot-list.ts";
 
 /** What a posting moved. */
@@ -21,6 +22,32 @@ export interface Decided {
   readonly replayed: boolean;
   /** The commit that the entry stands in; its position is known once it is acknowledged. undefined for a dry run. */
   readonly commit: Grant["commit"] | undefined;
+}
+
+/** What a new command comes to. An instance of a class for what `asked-post.ts` says. */
+export class NewlyDecided implements Decided {
+  readonly decidedAt: number;
+  readonly content: number | undefined;
+  readonly moved: readonly Moved[];
+  readonly version: number;
+  readonly dryRun: boolean;
+  readonly replayed = false;
+  readonly commit: Grant["commit"] | undefined;
+
+  /** @param commit undefined for a dry run */
+  constructor(
+    { decidedAt, content }: EntryCommon,
+    moved: readonly Moved[],
+    version: number,
+    commit: Grant["commit"] | undefined,
+  ) {
+    this.decidedAt = decidedAt;
+    this.content = content;
+    this.moved = moved;
+    this.version = version;
+    this.dryRun = commit === undefined;
+    this.commit = commit;
+  }
 }
 
 /** What one of an atomic batch comes to. */

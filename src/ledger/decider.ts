@@ -1,7 +1,7 @@
 import { contentOf } from "./content.ts";
 import { decideEntry } from "./decide-entry.ts";
 import { bytesAtMost, type DecideContext } from "./decide-postings.ts";
-import type { Decided, DecidedItem, Moved } from "./decided.ts";
+import { type Decided, type DecidedItem, type Moved, NewlyDecided } from "./decided.ts";
 import {
   BatchRefusedError,
   DuplicateReferenceError,
@@ -122,15 +122,8 @@ export class Decider {
     context.decidedAt = decidedAt;
     context.content = content;
     const entry = decideEntry(asked, context);
-    const decided: Decided = {
-      decidedAt,
-      content,
-      moved: movedBy(entry, asked),
-      version: state.version + 1,
-      dryRun,
-      replayed: false,
-      commit: dryRun ? undefined : state.commit,
-    };
+    const commit = dryRun ? undefined : state.commit;
+    const decided = new NewlyDecided(entry, movedBy(entry, asked), state.version + 1, commit);
     if (dryRun) return decided;
     state.take(entry);
     if (key !== undefined) pendingNames.addKey(keyPrint, key, decided);

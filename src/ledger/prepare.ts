@@ -2,6 +2,7 @@ import { InvalidArgumentError, UnserialisableValueError } from "../errors.ts";
 import { pack, unpack } from "../store/packing.ts";
 import { maxDepth, serialisable } from "../store/serialisable.ts";
 import type { AccountOptions } from "./account.ts";
+import { Post, PostOptions, PostPosting } from "./asked-post.ts";
 import type {
   BalanceExpectation,
   CommandOptions,
@@ -137,7 +138,8 @@ const MAX_POSTINGS = 1_000;
  * data of more than its own limit; what is left is for the rows and snapshots of readers.
  */
 const MAX_METADATA_DEPTH: number = maxDepth - 4;
-const NO_OPTIONS: AskedOptions = { key: undefined, expect: undefined, dryRun: false };
+const NO_OPTIONS: AskedOptions = new PostOptions();
+const ONE = [0];
 const placeRule = /^(\d{1,16})\.(\d{1,6})$/;
 
 export function preparePost(input: TransactionInput, options: FundsOptions = {}): AskedPost {
@@ -152,22 +154,12 @@ export function preparePost(input: TransactionInput, options: FundsOptions = {})
   const { onShortfall } = options;
   if (onShortfall !== undefined && onShortfall !== "reject" && onShortfall !== "partial")
     throw new InvalidArgumentError("onShortfall", '"reject" or "partial"', onShortfall);
-  const { at, reference, metadata, metadataBytes } = prepareDetails(input);
-  return {
-    kind: "post",
-    options: asks,
-    at,
-    reference,
-    metadata,
-    metadataBytes,
-    postings: asked,
-    partial: onShortfall === "partial",
-  };
+  return new Post(asked, asks, prepareDetails(input), onShortfall);
 }
 
 function preparePostings(postings: readonly PostingInput[]): AskedPosting[] {
-  // most have one: a list that grows would have room for 17
-  if (postings.length === 1) return [preparePosting(postings[0], 0)];
+  // most have one: a list that grows would have room for 17, and a literal is what asked-post.ts says
+  if (postings.length === 1) return ONE.map(() => preparePosting(postings[0], 0));
   return Array.from(postings, preparePosting);
 }
 
@@ -179,13 +171,9 @@ function preparePosting(posting: PostingInput | undefined, at: number): AskedPos
     checkAccount("source", source);
     checkAccount("destination", destination);
     checkDiffers("destination", destination, "the source", source);
-    return {
-      source,
-      destination,
-      asset: checkAsset("asset", posting.asset),
-      amount: checkAmount("amount", posting.amount),
-      expiresAt: prepareExpiry(expiresAt),
-    };
+    const asset = checkAsset("asset", posting.asset);
+    const amount = checkAmount("amount", posting.amount);
+    return new PostPosting(source, destination, asset, amount, prepareExpiry(expiresAt));
   } catch (error) {
     throw error instanceof InvalidArgumentError ? error.within(`postings[${at}]`) : error;
   }
@@ -308,7 +296,7 @@ export function prepareOptions(options: CommandOptions): AskedOptions {
   if (idempotencyKey !== undefined) checkReference("idempotencyKey", idempotencyKey);
   checkFlag("dryRun", dryRun);
   if (expect !== undefined) checkExpectation(expect);
-  return { key: idempotencyKey, expect, dryRun: dryRun === true };
+  return new PostOptions(idempotencyKey, expect, dryRun === true);
 }
 
 /** The place that an id names. @throws {InvalidArgumentError} */

@@ -1,6 +1,6 @@
 import { AppendOutcomeUnknownError, StreamRolledBackError } from "../errors.ts";
 import type { Outcome } from "./command.ts";
-import type { Decided, DecidedItem, Moved } from "./decided.ts";
+import type { Decided, DecidedItem } from "./decided.ts";
 import { CommandOutcomeUnknownError, CommandTimeoutError } from "./errors.ts";
 import type { JournalEntry, PostedEntry } from "./journal-entry.ts";
 import type { Grant } from "./lot-list.ts";
@@ -12,6 +12,16 @@ import type {
   PostOutcome,
   TransactionResult,
 } from "./transaction.ts";
+
+const NO_RESULT: TransactionResult = {
+  id: "",
+  position: 0,
+  index: 0,
+  version: 0,
+  decidedAt: new Date(0),
+  replayed: false,
+  amounts: [],
+};
 
 /** What callers are told of a command that made one entry. */
 export function commandResult(outcome: Outcome): CommandResult {
@@ -26,22 +36,18 @@ export function transactionResult(outcome: Outcome): TransactionResult {
   const { commit, decidedAt, moved, version, replayed } = single(outcome);
   const position = commit?.position ?? 0;
   const index = commit === undefined ? 0 : version - commit.firstVersion;
-  // field by field, and not by way of the above: this is made for every transaction
-  return {
-    id: commit === undefined ? "" : `${position}.${index}`,
-    position,
-    index,
-    version,
-    decidedAt: new Date(decidedAt),
-    replayed,
-    amounts: amountsOf(moved),
+  // a copy, and no literal of its own: see asked-post.ts
+  const result: { -readonly [Key in keyof TransactionResult]: TransactionResult[Key] } = {
+    ...NO_RESULT,
   };
-}
-
-function amountsOf(moved: readonly Moved[]): bigint[] {
-  const [only] = moved;
-  if (only !== undefined && moved.length === 1) return [only.amount];
-  return moved.map(({ amount }) => amount);
+  if (commit !== undefined) result.id = `${position}.${index}`;
+  result.position = position;
+  result.index = index;
+  result.version = version;
+  result.decidedAt = new Date(decidedAt);
+  result.replayed = replayed;
+  result.amounts = moved.map(({ amount }) => amount);
+  return result;
 }
 
 export function postOutcomes(outcome: Outcome): readonly PostOutcome[] {
