@@ -90,7 +90,7 @@ export class LedgerState {
   readonly #reverting = new Set<number>();
   readonly #before = { version: 0, decidedAt: 0, entries: 0 };
   #entries: (JournalEntry | undefined)[] = [];
-  /** How many of them were let go of, or are kept until they are acknowledged. */
+  /** How many of them were written. */
   #written = 0;
   #commit: Grant["commit"] = { position: 0, firstVersion: 1 };
 
