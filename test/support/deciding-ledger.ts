@@ -56,19 +56,19 @@ export class DecidingLedger {
   }
 
   confirm(pending: PendingCommit, position: number): readonly JournalEntry[] {
-    const { entries, commit } = pending;
+    const { commit } = pending;
+    // none of them is written, so that none is let go of
+    const entries = pending.entries.filter((entry) => entry !== undefined);
     entries.forEach((entry, index) => {
       const place = { position, index, version: commit.firstVersion + index };
       this.#lookups.set(idOf(place), { entry, place });
     });
     this.state.confirm(pending, pointAt(commit.firstVersion + entries.length - 1, position));
-    this.#decider.forget(entries);
     return entries;
   }
 
   rollback(closed: readonly PendingCommit[]): void {
     this.state.rollback(closed);
-    this.#decider.forgetAll();
   }
 
   #makeWhole(): void {

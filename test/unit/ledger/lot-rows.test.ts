@@ -109,12 +109,17 @@ describe("lots in rows", () => {
     bench.post([{ amount: 9n, expiresAt: new Date(NOW - 5) }, { amount: 9n }], NOW - 20);
     bench.post([back], NOW);
     const asOf = { ...bench.asked([back]), at: NOW - 10 };
-    const [first, second] = [bench.ledger.decide(asOf, NOW), bench.post([back], NOW)];
-    const drained = (lotIndex: number) => ({
-      entry: { postings: [{ drained: [{ lotIndex, amount: 4n }] }] },
-    });
-    expect(first).toMatchObject(drained(0));
-    expect(second).toMatchObject(drained(1));
+    bench.ledger.decide(asOf, NOW);
+    bench.post([back], NOW);
+    const drained = bench.ledger.state.openEntries
+      .slice(-2)
+      .map((entry) =>
+        entry?.kind === "posted" ? entry.postings.map((posting) => posting.drained) : undefined,
+      );
+    expect(drained).toMatchObject([
+      [[{ lotIndex: 0, amount: 4n }]],
+      [[{ lotIndex: 1, amount: 4n }]],
+    ]);
   });
 
   it("become whole where they are too many, and rows again where they are few", () => {
