@@ -112,6 +112,8 @@ export function replayDrain(
   }
   books.shift(slot, -Number(amount));
   for (const [at, { amount: part }] of drained.entries()) books.drain(rows[at] ?? 0, Number(part));
+  // another process may drain, as of its instant, what has expired by the clock of this one
+  lots.recount();
   return true;
 }
 

@@ -122,6 +122,16 @@ describe("lots in rows", () => {
     ]);
   });
 
+  it("are counted where another process drains what was set apart here", () => {
+    const bench = new Bench();
+    bench.post([{ amount: 9n, expiresAt: new Date(NOW - 5) }, { amount: 9n }], NOW - 20);
+    bench.acknowledge();
+    expect(bench.post([{ ...back, amount: 10n }])).toMatchObject({ available: 9n });
+    const part = { version: 2, lotIndex: 0, amount: 4n, expiresAt: NOW - 5 };
+    bench.ledger.state.apply(posted({ ...back, drained: [part], made: [made(1, 4n)] }));
+    expect(bench.post([{ ...back, amount: 10n }])).toMatchObject({ available: 9n });
+  });
+
   it("become whole where they are too many, and rows again where they are few", () => {
     const bench = new Bench();
     bench.done(...grants(MOST_ROWS));
