@@ -24,7 +24,7 @@ const LOTS = { accounts: { lots: true } } as const;
 
 const options = readOptions();
 const { quick } = options;
-const rounds = Math.min(options.rounds, 3);
+const rounds = quick ? 1 : Math.min(options.rounds, 3);
 const durationMs = quick ? 300 : 5_000;
 const callers = quick ? 50 : CALLERS;
 const transactions = options.messages;

@@ -62,9 +62,9 @@ export class PostOptions implements AskedOptions {
   readonly expect: Expectation | undefined;
   readonly dryRun: boolean;
 
-  constructor(key?: string, expect?: Expectation, isDryRun = false) {
+  constructor({ key, expect, dryRun }: AskedOptions) {
     this.key = key;
     this.expect = expect;
-    this.dryRun = isDryRun;
+    this.dryRun = dryRun;
   }
 }

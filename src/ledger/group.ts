@@ -33,7 +33,9 @@ export class Group {
     if (command.deadline > this.#deadline) this.#deadline = command.deadline;
     while (this.#entries < entries.length) {
       const entry = entries[this.#entries++];
-      if (entry !== undefined) writeEntry(this.#writer, entry);
+      // it would be missing in the commit for good
+      if (entry === undefined) throw new TypeError("an entry was let go of before it was written");
+      writeEntry(this.#writer, entry);
     }
   }
 

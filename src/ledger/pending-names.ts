@@ -66,7 +66,9 @@ export class PendingNames {
 
   /** A closed commit is pending no more. */
   drop(names: CommitNames): void {
-    this.#closed.splice(this.#closed.indexOf(names), 1);
+    const at = this.#closed.indexOf(names);
+    if (at < 0) throw new TypeError("names of no closed commit");
+    this.#closed.splice(at, 1);
   }
 
   /** None is pending any more. */

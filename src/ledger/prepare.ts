@@ -138,8 +138,12 @@ const MAX_POSTINGS = 1_000;
  * data of more than its own limit; what is left is for the rows and snapshots of readers.
  */
 const MAX_METADATA_DEPTH: number = maxDepth - 4;
-const NO_OPTIONS: AskedOptions = new PostOptions();
-const ONE = [0];
+const NO_OPTIONS: AskedOptions = new PostOptions({
+  key: undefined,
+  expect: undefined,
+  dryRun: false,
+});
+const ONLY_PLACE = [0];
 const placeRule = /^(\d{1,16})\.(\d{1,6})$/;
 
 export function preparePost(input: TransactionInput, options: FundsOptions = {}): AskedPost {
@@ -158,8 +162,8 @@ export function preparePost(input: TransactionInput, options: FundsOptions = {})
 }
 
 function preparePostings(postings: readonly PostingInput[]): AskedPosting[] {
-  // most have one: a list that grows would have room for 17, and a literal is what asked-post.ts says
-  if (postings.length === 1) return ONE.map(() => preparePosting(postings[0], 0));
+  // most have one: a list that grows would have room for 17, and a literal would grow old (see asked-post.ts)
+  if (postings.length === 1) return ONLY_PLACE.map((at) => preparePosting(postings[at], at));
   return Array.from(postings, preparePosting);
 }
 
@@ -296,7 +300,7 @@ export function prepareOptions(options: CommandOptions): AskedOptions {
   if (idempotencyKey !== undefined) checkReference("idempotencyKey", idempotencyKey);
   checkFlag("dryRun", dryRun);
   if (expect !== undefined) checkExpectation(expect);
-  return new PostOptions(idempotencyKey, expect, dryRun === true);
+  return new PostOptions({ key: idempotencyKey, expect, dryRun: dryRun === true });
 }
 
 /** The place that an id names. @throws {InvalidArgumentError} */
