@@ -3,7 +3,11 @@ import { MOST_ROWS } from "../../../src/ledger/holding-table.ts";
 import type { PostingInput } from "../../../src/ledger/commands.ts";
 import type { MadeLot, PostedEntry, PostingEntry } from "../../../src/ledger/journal-entry.ts";
 import { preparePost } from "../../../src/ledger/prepare.ts";
-import { prepareHold, prepareRelease } from "../../../src/ledger/prepare-more.ts";
+import {
+  prepareAccountChange,
+  prepareHold,
+  prepareRelease,
+} from "../../../src/ledger/prepare-more.ts";
 import type { PendingCommit } from "../../../src/ledger/state.ts";
 import { DecidingLedger } from "../../support/deciding-ledger.ts";
 
@@ -194,6 +198,18 @@ describe("lots in rows", () => {
     state.apply(posted({ source: "world", destination: "a", amount: 5n, made: [made(0, 3n)] }));
     const value = state.books.accounts.get("a")?.holding(ASSET)?.value;
     expect([value?.balance, value?.lots?.total]).toEqual([5n, 3n]);
+  });
+
+  it("are what debts are kept beside: running sums have none, whatever a journal says", () => {
+    const bench = new Bench();
+    bench.ledger.decide(prepareAccountChange("sum", { lots: false }, {}), NOW);
+    bench.acknowledge();
+    const { state } = bench.ledger;
+    state.apply(posted({ source: "world", destination: "sum", amount: 5n, borrowed: 1n }));
+    const debts = ["world", "sum"].map(
+      (name) => state.books.accounts.get(name)?.holding(ASSET)?.value.debt,
+    );
+    expect(debts).toEqual([0n, 0n]);
   });
 
   it("are not drained by a journal beyond what is left of them", () => {
